@@ -1,0 +1,98 @@
+{
+  "variables": {
+    "san%": "",
+    "core_sources": [
+      "native/addon/activation.cpp",
+      "native/addon/addon.cpp",
+      "native/addon/arguments.cpp",
+      "native/addon/attention.cpp",
+      "native/addon/cross_entropy.cpp",
+      "native/addon/distill.cpp",
+      "native/addon/diversity.cpp",
+      "native/addon/elementwise.cpp",
+      "native/addon/embedding.cpp",
+      "native/addon/environment.cpp",
+      "native/addon/guidance.cpp",
+      "native/addon/matmul.cpp",
+      "native/addon/merge.cpp",
+      "native/addon/norm.cpp",
+      "native/addon/optim.cpp",
+      "native/addon/tensor_object.cpp",
+      "native/cpu/backend.cpp",
+      "native/cpu/isa.cpp",
+      "native/cuda/library.cpp",
+      "native/tensor/allocator.cpp",
+      "native/tensor/device.cpp",
+      "native/tensor/queue.cpp",
+      "native/tensor/thread_pool.cpp"
+    ],
+    # Compiled once per instruction set; see native/cpu/kernel.h.
+    "kernel_sources": [
+      "native/ops/distill/cpu.cpp",
+      "native/ops/diversity/cpu.cpp",
+      "native/ops/guidance/cpu.cpp",
+      "native/ops/merge/cpu.cpp",
+      "native/ops/nn/activation/cpu.cpp",
+      "native/ops/nn/attention/cpu.cpp",
+      "native/ops/nn/cross_entropy/cpu.cpp",
+      "native/ops/nn/elementwise/cpu.cpp",
+      "native/ops/nn/embedding/cpu.cpp",
+      "native/ops/nn/matmul/cpu.cpp",
+      "native/ops/nn/norm/cpu.cpp",
+      "native/ops/optim/cpu.cpp"
+    ]
+  },
+  "target_defaults": {
+    "include_dirs": ["native"],
+    "cflags": ["-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math"],
+    "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
+    "cflags_cc": ["-std=c++20", "-fexceptions"],
+    "configurations": { "Release": { "cflags": ["-O3", "-fopenmp-simd"] } },
+    "conditions": [
+      ["san!=''", {
+        "cflags": ["-fsanitize=<(san)", "-fno-omit-frame-pointer", "-g", "-O1"],
+        "ldflags": ["-fsanitize=<(san)"]
+      }]
+    ]
+  },
+  "targets": [
+    {
+      "target_name": "kernels_baseline",
+      "type": "static_library",
+      "defines": ["CFGD_ISA=baseline"],
+      "sources": ["<@(kernel_sources)"]
+    },
+    {
+      "target_name": "cfgdistill",
+      "dependencies": ["kernels_baseline"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "sources": ["<@(core_sources)"],
+      "libraries": ["-ldl", "-lpthread"],
+      "ldflags": ["-Wl,--exclude-libs,ALL"],
+      "conditions": [
+        ["target_arch=='x64'", { "dependencies": ["kernels_avx2", "kernels_avx512"] }]
+      ]
+    }
+  ],
+  "conditions": [
+    ["target_arch=='x64'", {
+      "targets": [
+        {
+          "target_name": "kernels_avx2",
+          "type": "static_library",
+          "defines": ["CFGD_ISA=avx2"],
+          "cflags": ["-march=x86-64-v3", "-ffp-contract=fast"],
+          "sources": ["<@(kernel_sources)"]
+        },
+        {
+          "target_name": "kernels_avx512",
+          "type": "static_library",
+          "defines": ["CFGD_ISA=avx512"],
+          "cflags": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-ffp-contract=fast"],
+          "sources": ["<@(kernel_sources)"]
+        }
+      ]
+    }]
+  ]
+}

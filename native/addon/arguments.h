@@ -1,0 +1,54 @@
+// Reading and checking what JavaScript passes. Every function names the argument in its error.
+#pragma once
+#include <napi.h>
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "addon/tensor_object.h"
+#include "tensor/device.h"
+
+namespace cfgd {
+
+double number_of(const Napi::Value& value, const char* argument);
+/// A finite number.
+float finite_of(const Napi::Value& value, const char* argument);
+/// An integer of [low, high].
+int64_t integer_of(const Napi::Value& value, const char* argument, int64_t low, int64_t high);
+bool boolean_of(const Napi::Value& value, const char* argument);
+std::string string_of(const Napi::Value& value, const char* argument);
+/// A seed: an integer of [0, 2^53).
+uint64_t seed_of(const Napi::Value& value, const char* argument);
+Shape shape_of(const Napi::Value& value, const char* argument);
+bool is_absent(const Napi::Value& value);
+
+/// A tensor of this type; with a shape, -1 in it accepts any size.
+const Tensor& tensor_of(const Napi::Value& value, const char* argument, DType dtype);
+const Tensor& tensor_of(const Napi::Value& value, const char* argument, DType dtype,
+                        std::initializer_list<int64_t> shape);
+/// Throws CFGD_SHAPE unless the shape is this one (-1: any size).
+void expect_shape(const Tensor& tensor, const char* argument, std::initializer_list<int64_t> shape);
+void expect_same_device(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name);
+
+/// A view of a typed array's memory. Lengths are in elements.
+template <class T>
+struct Span {
+  T* data = nullptr;
+  int64_t length = 0;
+};
+/// Throws CFGD_DTYPE for another kind of array, CFGD_VALUE for a detached one, CFGD_SHAPE when length ≥ 0 and differs.
+Span<float> floats_of(const Napi::Value& value, const char* argument, int64_t length = -1);
+Span<int32_t> ints_of(const Napi::Value& value, const char* argument, int64_t length = -1);
+/// `out` may be one of the inputs exactly; a partial overlap is an error.
+void refuse_overlap(const Span<float>& out, const Span<float>& in, const char* in_name);
+
+/// Sends an operation to the tensors' device: to its queue, or into the program being recorded.
+void submit(Napi::Env env, Op op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,
+            std::initializer_list<const Tensor*> outputs, bool keeps_outputs = false);
+void submit(Napi::Env env, Op op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
+            const std::vector<const Tensor*>& outputs, bool keeps_outputs = false);
+/// Runs an operation on host memory now; throws what it reports.
+void run_now(Op op, const std::vector<std::byte>& args);
+
+}  // namespace cfgd

@@ -1,0 +1,53 @@
+#include "addon/environment.h"
+
+namespace cfgd {
+
+Mailbox::Mailbox(Napi::Env env) : env_(env) {
+  napi_value name = Napi::String::New(env, "cfgdistill");
+  napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
+                                                       deliver, &function_);
+  if (status != napi_ok) throw Napi::Error::New(env, "cannot create a thread-safe function");
+  napi_unref_threadsafe_function(env, function_);
+}
+
+void Mailbox::post(std::function<void(Napi::Env)> letter) {
+  std::lock_guard lock(mutex_);
+  if (!function_) return;
+  auto* copy = new std::function<void(Napi::Env)>(std::move(letter));
+  if (napi_call_threadsafe_function(function_, copy, napi_tsfn_nonblocking) != napi_ok) delete copy;
+}
+
+void Mailbox::expect() {
+  if (expected_++ == 0) napi_ref_threadsafe_function(env_, function_);
+}
+
+void Mailbox::close() {
+  std::lock_guard lock(mutex_);
+  if (function_) napi_release_threadsafe_function(function_, napi_tsfn_abort);
+  function_ = nullptr;
+}
+
+void Mailbox::deliver(napi_env env, napi_value, void* context, void* data) {
+  std::unique_ptr<std::function<void(Napi::Env)>> letter(static_cast<std::function<void(Napi::Env)>*>(data));
+  if (!env) return;  // the environment is closing
+  auto* mailbox = static_cast<Mailbox*>(context);
+  if (--mailbox->expected_ == 0) napi_unref_threadsafe_function(env, mailbox->function_);
+  Napi::HandleScope scope(env);
+  (*letter)(env);
+}
+
+Environment::Environment(Napi::Env env) : mailbox(std::make_shared<Mailbox>(env)) {
+  // The hook runs before the environment's objects go, while execution threads may still post.
+  env.AddCleanupHook([box = mailbox.get()] { box->close(); });
+}
+
+Napi::Value to_js(Napi::Env env, const Error& error) {
+  Napi::Object classes = Environment::of(env).error_classes.Value();
+  Napi::Value made = classes.Get(static_cast<uint32_t>(error.code()));
+  if (!made.IsFunction()) return Napi::Error::New(env, error.what()).Value();
+  napi_value argument = error.argument().empty() ? static_cast<napi_value>(env.Undefined())
+                                                 : static_cast<napi_value>(Napi::String::New(env, error.argument()));
+  return made.As<Napi::Function>().New({Napi::String::New(env, error.what()), argument});
+}
+
+}  // namespace cfgd

@@ -1,0 +1,74 @@
+// State of one JavaScript environment (the main thread or a worker): its classes, its pending reads, its recorder.
+#pragma once
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "tensor/device.h"
+
+namespace cfgd {
+
+/// Carries functions from execution threads to one JavaScript thread. Outlives its environment: what arrives after the
+/// environment has closed is dropped.
+class Mailbox {
+ public:
+  explicit Mailbox(Napi::Env env);
+  /// From any thread.
+  void post(std::function<void(Napi::Env)> letter);
+  /// On the JavaScript thread: the process stays alive while something is awaited.
+  void expect();
+  void close();
+
+ private:
+  static void deliver(napi_env env, napi_value, void* context, void* letter);
+
+  std::mutex mutex_;
+  napi_env env_;
+  napi_threadsafe_function function_ = nullptr;
+  int expected_ = 0;  // JavaScript thread only
+};
+
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+  Napi::FunctionReference tensor_class;
+  /// Error classes by cfgd_code, set by JavaScript once.
+  Napi::ObjectReference error_classes;
+  std::shared_ptr<Mailbox> mailbox;
+  /// Where operations go instead of the queue while a program is recorded.
+  std::shared_ptr<Program> recording;
+};
+
+/// The JavaScript error for a native one.
+Napi::Value to_js(Napi::Env env, const Error& error);
+
+/// Runs `body`, turning native errors into JavaScript exceptions.
+template <class Body>
+Napi::Value guarded(const Napi::CallbackInfo& info, const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    napi_throw(info.Env(), to_js(info.Env(), error));
+  } catch (const Napi::Error& error) {
+    error.ThrowAsJavaScriptException();
+  } catch (const std::bad_alloc&) {
+    napi_throw(info.Env(), to_js(info.Env(), Error(CFGD_MEMORY, "", "out of memory")));
+  } catch (const std::exception& error) {
+    Napi::Error::New(info.Env(), error.what()).ThrowAsJavaScriptException();
+  }
+  return info.Env().Undefined();
+}
+
+/// Exports `name` as a function of signature Napi::Value(const Napi::CallbackInfo&), guarded.
+template <Napi::Value (*F)(const Napi::CallbackInfo&)>
+void export_function(Napi::Object exports, const char* name) {
+  exports.Set(name, Napi::Function::New(
+                        exports.Env(),
+                        [](const Napi::CallbackInfo& info) { return guarded(info, [&] { return F(info); }); }, name));
+}
+
+}  // namespace cfgd

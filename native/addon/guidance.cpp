@@ -1,0 +1,183 @@
+#include "ops/guidance/guidance.h"
+
+#include "addon/arguments.h"
+#include "addon/families.h"
+
+namespace cfgd {
+namespace {
+
+/// Rows of [rows, vocab] from a flat length; the vocabulary must divide it.
+int64_t rows_of(int64_t length, int64_t vocab, const char* argument) {
+  if (length % vocab)
+    fail(CFGD_SHAPE, argument, "expected a multiple of vocab = %lld elements, got %lld", static_cast<long long>(vocab),
+         static_cast<long long>(length));
+  return length / vocab;
+}
+
+DrawOptions draw_options(const Napi::Value& temperature, const Napi::Value& top_k, const Napi::Value& top_p,
+                         const Napi::Value& seed) {
+  DrawOptions draw{1, 0, 1, seed_of(seed, "seed")};
+  draw.temperature = finite_of(temperature, "temperature");
+  if (draw.temperature < 0) fail(CFGD_VALUE, "temperature", "expected at least 0, got %g", draw.temperature);
+  if (!is_absent(top_k)) draw.top_k = static_cast<int32_t>(integer_of(top_k, "topK", 1, INT32_MAX));
+  if (!is_absent(top_p)) {
+    const double p = number_of(top_p, "topP");
+    if (!(p > 0 && p <= 1)) fail(CFGD_VALUE, "topP", "expected more than 0 and at most 1, got %g", p);
+    draw.top_p = static_cast<float>(p);
+  }
+  return draw;
+}
+
+// (cond, uncond, scale: number | Float32Array, vocab, out): typed arrays, now.
+Napi::Value guided_logits_now(const Napi::CallbackInfo& info) {
+  GuidedLogitsArgs args{};
+  args.vocab = integer_of(info[3], "vocab", 1, INT32_MAX);
+  const Span<float> cond = floats_of(info[0], "cond");
+  args.rows = rows_of(cond.length, args.vocab, "cond");
+  const Span<float> uncond = floats_of(info[1], "uncond", cond.length), out = floats_of(info[4], "out", cond.length);
+  refuse_overlap(out, cond, "cond");
+  refuse_overlap(out, uncond, "uncond");
+  if (info[2].IsNumber())
+    args.scale = finite_of(info[2], "scale");
+  else
+    args.scales = floats_of(info[2], "scale", args.rows).data;
+  args.cond = cond.data;
+  args.uncond = uncond.data;
+  args.out = out.data;
+  run_now(Op::guided_logits, bytes_of(args));
+  return info[4];
+}
+
+// (cond, uncond, scale: number | tensor [rows]): tensors [rows, vocab].
+Napi::Value guided_logits(const Napi::CallbackInfo& info) {
+  GuidedLogitsArgs args{};
+  const Tensor& cond = tensor_of(info[0], "cond", DType::f32, {-1, -1});
+  args.rows = cond.shape[0];
+  args.vocab = cond.shape[1];
+  const Tensor& uncond = tensor_of(info[1], "uncond", DType::f32, {args.rows, args.vocab});
+  expect_same_device(cond, "cond", uncond, "uncond");
+  std::vector<const Tensor*> inputs = {&cond, &uncond};
+  if (info[2].IsNumber()) {
+    args.scale = finite_of(info[2], "scale");
+  } else {
+    const Tensor& scales = tensor_of(info[2], "scale", DType::f32, {args.rows});
+    args.scales = scales.data();
+    inputs.push_back(&scales);
+  }
+  Tensor out = cond.device().empty(DType::f32, cond.shape);
+  args.cond = cond.data();
+  args.uncond = uncond.data();
+  args.out = out.data();
+  submit(info.Env(), Op::guided_logits, bytes_of(args), inputs, {&out});
+  return TensorObject::wrap(info.Env(), std::move(out));
+}
+
+// (cond, uncond | null, scale, vocab, temperature, topK, topP, seed, offset: number | Int32Array, tokens, logProbs)
+Napi::Value sample_guided_now(const Napi::CallbackInfo& info) {
+  SampleGuidedArgs args{};
+  args.vocab = integer_of(info[3], "vocab", 1, INT32_MAX);
+  const Span<float> cond = floats_of(info[0], "cond");
+  args.rows = rows_of(cond.length, args.vocab, "cond");
+  args.cond = cond.data;
+  if (!is_absent(info[1])) args.uncond = floats_of(info[1], "uncond", cond.length).data;
+  if (info[2].IsNumber())
+    args.scale = finite_of(info[2], "scale");
+  else
+    args.scales = floats_of(info[2], "scale", args.rows).data;
+  args.draw = draw_options(info[4], info[5], info[6], info[7]);
+  if (info[8].IsNumber())
+    args.offset = integer_of(info[8], "offset", 0, int64_t{1} << 53);
+  else
+    args.counters = ints_of(info[8], "offset", args.rows).data;
+  args.tokens = ints_of(info[9], "tokens", args.rows).data;
+  args.log_probs = floats_of(info[10], "logProbs", args.rows).data;
+  run_now(Op::sample_guided, bytes_of(args));
+  return info.Env().Undefined();
+}
+
+// (cond, uncond | null, scale: number | tensor, temperature, topK, topP, seed, offset: number | tensor): [tokens, logProbs]
+Napi::Value sample_guided(const Napi::CallbackInfo& info) {
+  SampleGuidedArgs args{};
+  const Tensor& cond = tensor_of(info[0], "cond", DType::f32, {-1, -1});
+  args.rows = cond.shape[0];
+  args.vocab = cond.shape[1];
+  std::vector<const Tensor*> inputs = {&cond};
+  if (!is_absent(info[1])) {
+    const Tensor& uncond = tensor_of(info[1], "uncond", DType::f32, {args.rows, args.vocab});
+    args.uncond = uncond.data();
+    inputs.push_back(&uncond);
+  }
+  if (info[2].IsNumber()) {
+    args.scale = finite_of(info[2], "scale");
+  } else {
+    const Tensor& scales = tensor_of(info[2], "scale", DType::f32, {args.rows});
+    args.scales = scales.data();
+    inputs.push_back(&scales);
+  }
+  args.draw = draw_options(info[3], info[4], info[5], info[6]);
+  if (info[7].IsNumber()) {
+    args.offset = integer_of(info[7], "offset", 0, int64_t{1} << 53);
+  } else {
+    const Tensor& counters = tensor_of(info[7], "offset", DType::i32, {args.rows});
+    args.counters = counters.data<int32_t>();
+    inputs.push_back(&counters);
+  }
+  Tensor tokens = cond.device().empty(DType::i32, {args.rows});
+  Tensor log_probs = cond.device().empty(DType::f32, {args.rows});
+  args.cond = cond.data();
+  args.tokens = tokens.data<int32_t>();
+  args.log_probs = log_probs.data();
+  submit(info.Env(), Op::sample_guided, bytes_of(args), inputs, {&tokens, &log_probs});
+  Napi::Array result = Napi::Array::New(info.Env(), 2);
+  result.Set(0u, TensorObject::wrap(info.Env(), std::move(tokens)));
+  result.Set(1u, TensorObject::wrap(info.Env(), std::move(log_probs)));
+  return result;
+}
+
+// (logits, scales, streams, temperature, topK, topP, seed, stopToken | null, position, finished, unfinished, next,
+//  history, historyLogProbs): works in place on the last six.
+Napi::Value decode_sample(const Napi::CallbackInfo& info) {
+  DecodeSampleArgs args{};
+  const Tensor& logits = tensor_of(info[0], "logits", DType::f32, {-1, -1});
+  const Tensor& streams = tensor_of(info[2], "streams", DType::i32, {-1});
+  args.rows = streams.shape[0];
+  args.vocab = logits.shape[1];
+  if (!args.rows || (logits.shape[0] != args.rows && logits.shape[0] != 2 * args.rows))
+    fail(CFGD_SHAPE, "logits", "expected %lld or %lld rows, got %s", static_cast<long long>(args.rows),
+         static_cast<long long>(2 * args.rows), logits.shape.text().c_str());
+  args.branches = logits.shape[0] / args.rows;
+  const Tensor& scales = tensor_of(info[1], "scales", DType::f32, {args.rows});
+  args.draw = draw_options(info[3], info[4], info[5], info[6]);
+  args.stop_token = is_absent(info[7]) ? -1 : static_cast<int32_t>(integer_of(info[7], "stopToken", 0, INT32_MAX));
+  const Tensor& position = tensor_of(info[8], "position", DType::i32, {1});
+  const Tensor& finished = tensor_of(info[9], "finished", DType::i32, {args.rows});
+  const Tensor& unfinished = tensor_of(info[10], "unfinished", DType::i32, {1});
+  const Tensor& next = tensor_of(info[11], "next", DType::i32, {args.branches * args.rows});
+  const Tensor& history = tensor_of(info[12], "history", DType::i32, {args.rows, -1});
+  args.capacity = history.shape[1];
+  const Tensor& log_probs = tensor_of(info[13], "historyLogProbs", DType::f32, {args.rows, args.capacity});
+  args.logits = logits.data();
+  args.scales = scales.data();
+  args.streams = streams.data<int32_t>();
+  args.position = position.data<int32_t>();
+  args.finished = finished.data<int32_t>();
+  args.unfinished = unfinished.data<int32_t>();
+  args.next = next.data<int32_t>();
+  args.history = history.data<int32_t>();
+  args.history_log_probs = log_probs.data();
+  submit(info.Env(), Op::decode_sample, bytes_of(args), {&logits, &scales, &streams, &position, &finished, &next, &history},
+         {&position, &finished, &unfinished, &next, &history, &log_probs});
+  return info.Env().Undefined();
+}
+
+}  // namespace
+
+void export_guidance(Napi::Object exports) {
+  export_function<guided_logits_now>(exports, "guidedLogitsNow");
+  export_function<guided_logits>(exports, "guidedLogits");
+  export_function<sample_guided_now>(exports, "sampleGuidedNow");
+  export_function<sample_guided>(exports, "sampleGuided");
+  export_function<decode_sample>(exports, "decodeSample");
+}
+
+}  // namespace cfgd

@@ -1,0 +1,111 @@
+#include "cpu/backend.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <new>
+
+#include "cpu/families.h"
+#include "cpu/isa.h"
+#include "cpu/kernel.h"
+#include "tensor/thread_pool.h"
+
+namespace cfgd {
+
+#define CFGD_DECLARE(family) void register_##family(CpuTable& table);
+namespace baseline {
+CFGD_FAMILIES(CFGD_DECLARE)
+}
+#if defined(CFGD_X86)
+namespace avx2 {
+CFGD_FAMILIES(CFGD_DECLARE)
+}
+namespace avx512 {
+CFGD_FAMILIES(CFGD_DECLARE)
+}
+#endif
+#undef CFGD_DECLARE
+
+namespace {
+
+CpuTable make_table(Isa isa) {
+  CpuTable table;
+#define CFGD_REGISTER_BASELINE(family) baseline::register_##family(table);
+#define CFGD_REGISTER_AVX2(family) avx2::register_##family(table);
+#define CFGD_REGISTER_AVX512(family) avx512::register_##family(table);
+  CFGD_FAMILIES(CFGD_REGISTER_BASELINE)
+#if defined(CFGD_X86)
+  if (isa == Isa::avx2) {
+    CFGD_FAMILIES(CFGD_REGISTER_AVX2)
+  } else if (isa == Isa::avx512) {
+    CFGD_FAMILIES(CFGD_REGISTER_AVX512)
+  }
+#endif
+  (void)isa;
+  return table;
+}
+
+const CpuTable& table() {
+  static const CpuTable* made = new CpuTable(make_table(detect_isa()));
+  return *made;
+}
+
+int32_t device_count(int32_t* count, cfgd_status*) {
+  *count = 1;
+  return CFGD_OK;
+}
+
+int32_t open(int32_t, void** device, cfgd_status*) {
+  *device = nullptr;
+  return CFGD_OK;
+}
+
+void close(void*) {}
+
+void describe(void*, char* name, uint32_t bytes) { describe_cpu(name, bytes); }
+
+void* allocate(void*, uint64_t bytes, cfgd_status* status) {
+  void* memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  if (!memory)
+    cfgd_fail(status, CFGD_MEMORY, "", "out of memory: the system gave no %llu bytes",
+              static_cast<unsigned long long>(bytes));
+  return memory;
+}
+
+void release(void*, void* memory) { std::free(memory); }
+
+int32_t copy(void*, void* to, const void* from, uint64_t bytes, int32_t, cfgd_status*) {
+  std::memcpy(to, from, bytes);
+  return CFGD_OK;
+}
+
+int32_t launch(void*, uint32_t op, const void* args, uint32_t bytes, cfgd_status* status) {
+  return cpu_launch(op, args, bytes, status);
+}
+
+int32_t synchronize(void*, cfgd_status*) { return CFGD_OK; }
+
+}  // namespace
+
+const char* cpu_isa() { return name_of(detect_isa()); }
+
+int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* status) {
+  const CpuKernel kernel = op < static_cast<uint32_t>(Op::count) ? table().kernels[op] : nullptr;
+  if (!kernel) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CPU kernel", op);
+  try {
+    return kernel(args, bytes, ThreadPool::instance().parallel(), status);
+  } catch (const std::bad_alloc&) {
+    return cfgd_fail(status, CFGD_MEMORY, "", "out of memory for the scratch space of operation %u", op);
+  } catch (const std::exception& error) {
+    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: %s", op, error.what());
+  }
+}
+
+const cfgd_backend* cpu_backend() {
+  static const cfgd_backend backend = {
+      CFGD_BACKEND_ABI, sizeof(cfgd_backend), device_count, open, close,       describe, allocate,
+      release,          copy,                 launch,       synchronize};
+  return &backend;
+}
+
+}  // namespace cfgd

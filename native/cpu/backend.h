@@ -1,0 +1,11 @@
+// The CPU as a backend.
+#pragma once
+#include "tensor/backend.h"
+
+namespace cfgd {
+const cfgd_backend* cpu_backend();
+/// Runs an operation on the calling thread and the pool, outside any queue: what the typed-array forms use.
+int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* status);
+/// The instruction set in use: "baseline", "avx2" or "avx512".
+const char* cpu_isa();
+}  // namespace cfgd

@@ -1,0 +1,42 @@
+// How a CPU kernel enters the table of its instruction set.
+//
+// Every ops/<family>/cpu.cpp is compiled once per instruction set, with CFGD_ISA naming the namespace. Inside, nothing
+// with external linkage may be shared between the copies: an inline function or template of the same name compiled
+// twice is kept once by the linker, either slow or illegal on old processors. So: everything in namespace
+// cfgd::CFGD_ISA, and no templates of the standard library.
+#pragma once
+#include <cstdint>
+
+#include "ops/op.h"
+#include "ops/parallel.h"
+#include "tensor/backend.h"
+
+#define CFGD_CONCAT_(a, b) a##b
+#define CFGD_CONCAT(a, b) CFGD_CONCAT_(a, b)
+
+namespace cfgd {
+
+using CpuKernel = int32_t (*)(const void* args, uint32_t bytes, const Parallel& parallel, cfgd_status* status);
+
+/// Kernels by operation number.
+struct CpuTable {
+  CpuKernel kernels[static_cast<uint32_t>(Op::count)] = {};
+};
+
+}  // namespace cfgd
+
+#ifdef CFGD_ISA
+namespace cfgd::CFGD_ISA {
+namespace {
+/// Adapts `int32_t kernel(const Args&, const Parallel&, cfgd_status*)` to a table entry.
+template <class Args, int32_t (*F)(const Args&, const Parallel&, cfgd_status*)>
+int32_t adapted(const void* args, uint32_t, const Parallel& parallel, cfgd_status* status) {
+  return F(*static_cast<const Args*>(args), parallel, status);
+}
+template <class Args, int32_t (*F)(const Args&, const Parallel&, cfgd_status*)>
+void set(CpuTable& table, Op op) {
+  table.kernels[static_cast<uint32_t>(op)] = adapted<Args, F>;
+}
+}  // namespace
+}  // namespace cfgd::CFGD_ISA
+#endif

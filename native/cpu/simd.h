@@ -1,0 +1,80 @@
+// Vectors of float as wide as the instruction set being compiled, by the compilers' vector extensions.
+// Included only from per-ISA files: everything has internal linkage (see cpu/kernel.h).
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace cfgd::CFGD_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t IVec __attribute__((vector_size(kLanes * 4)));
+typedef Vec UnalignedVec __attribute__((aligned(4), may_alias));
+
+inline Vec load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
+inline void store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
+inline Vec broadcast(float x) { return x - Vec{}; }
+/// The first n < kLanes elements; the rest is `fill`.
+inline Vec load_part(const float* p, int n, float fill) {
+  Vec v = broadcast(fill);
+  std::memcpy(&v, p, sizeof(float) * n);
+  return v;
+}
+inline void store_part(float* p, Vec v, int n) { std::memcpy(p, &v, sizeof(float) * n); }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+inline Vec as_float(IVec v) { return (Vec)v; }  // same bits
+inline IVec as_int(Vec v) { return (IVec)v; }
+
+inline float reduce_add(Vec v) {
+  float s = 0;
+  for (int i = 0; i < kLanes; i++) s += v[i];
+  return s;
+}
+inline float reduce_max(Vec v) {
+  float m = v[0];
+  for (int i = 1; i < kLanes; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+inline bool any(IVec mask) {
+  int32_t bits = 0;
+  for (int i = 0; i < kLanes; i++) bits |= mask[i];
+  return bits != 0;
+}
+
+/// e^x, within 2 units in the last place for results that are normal numbers; smaller ones are 0, as is e^−∞.
+/// NaN gives NaN. x = n·ln 2 + r with |r| ≤ ln 2 / 2, then a polynomial of degree 7 in r.
+inline Vec exp(Vec x) {
+  constexpr float kLowest = -87.33654f, kHighest = 88.72283f;
+  const Vec clamped = min(max(x, broadcast(kLowest)), broadcast(kHighest));
+  constexpr float kMagic = 12582912.0f;  // 1.5·2²³: adding it rounds to an integer
+  const Vec n = (clamped * 1.44269504f + kMagic) - kMagic;
+  const Vec r = (clamped - n * 0.693145752f) - n * 1.42860677e-6f;
+  Vec p = broadcast(1.9841270e-4f);
+  p = p * r + 1.3888889e-3f;
+  p = p * r + 8.3333333e-3f;
+  p = p * r + 4.1666667e-2f;
+  p = p * r + 1.6666667e-1f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  // 2ⁿ in two factors: n = 128 has no representation of its own.
+  const IVec k = __builtin_convertvector(n, IVec);
+  const IVec half = k >> 1;
+  const Vec scaled = p * as_float((half + 127) << 23) * as_float((k - half + 127) << 23);
+  const Vec tiny = x < kLowest ? Vec{} : scaled;
+  const Vec huge = x > kHighest ? broadcast(INFINITY) : tiny;
+  return x == x ? huge : x;
+}
+
+}  // namespace
+}  // namespace cfgd::CFGD_ISA

@@ -1,0 +1,8 @@
+// Finds and loads libcfgdistill_cuda.so, which lies beside the addon or where CFGDISTILL_CUDA_LIBRARY says.
+#pragma once
+#include "tensor/backend.h"
+
+namespace cfgd {
+/// The CUDA backend. Throws CFGD_DEVICE, saying what was tried and what to do, when there is none.
+const cfgd_backend* cuda_backend();
+}  // namespace cfgd

@@ -1,0 +1,7 @@
+#include "cpu/kernel.h"
+
+namespace cfgd::CFGD_ISA {
+
+void register_diversity(CpuTable& table) { (void)table; }
+
+}  // namespace cfgd::CFGD_ISA

@@ -1,0 +1,65 @@
+// Classifier-free guidance on logits, and drawing from the result.
+//
+//   guided = uncond + scale · (cond − uncond)
+//
+// (Ho and Salimans, "Classifier-free diffusion guidance", 2022; for autoregressive models as in arXiv 2410.06084.)
+// scale 0 gives uncond and 1 gives cond, bit for bit. A token whose logit is −∞ in either branch is −∞ in the result.
+// NaN and +∞ are errors (CFGD_VALUE, naming row and token).
+//
+// Drawing: softmax(guided / temperature); temperature 0 means the largest logit (ties: the lowest token), with
+// log-probability 0. Then the top_k largest (ties: the lower token stays), renormalised; then the smallest set, by
+// falling probability, whose mass reaches top_p (ties: the lower token first); then one draw by inversion in token
+// order. log_probs is that of the distribution drawn from, in nats. A row without any finite logit is an error.
+#pragma once
+#include <cstdint>
+
+namespace cfgd {
+
+struct GuidedLogitsArgs {
+  const float* cond;    // [rows, vocab]
+  const float* uncond;  // [rows, vocab]
+  const float* scales;  // [rows], or null: `scale` for every row
+  float scale;
+  float* out;  // [rows, vocab]; may be cond or uncond
+  int64_t rows, vocab;
+};
+
+/// How to draw a token from logits.
+struct DrawOptions {
+  float temperature;  // ≥ 0
+  int32_t top_k;      // ≥ 1, or 0: off
+  float top_p;        // in (0, 1]; 1: off
+  uint64_t seed;
+};
+
+struct SampleGuidedArgs {
+  const float* cond;    // [rows, vocab]
+  const float* uncond;  // [rows, vocab], or null: no guidance
+  const float* scales;  // [rows], or null: `scale`
+  float scale;
+  DrawOptions draw;
+  const int32_t* counters;  // [rows], or null: row r draws from counter `offset` + r
+  int64_t offset;
+  int32_t* tokens;   // [rows]
+  float* log_probs;  // [rows]
+  int64_t rows, vocab;
+};
+
+/// One step of decoding: draws the next token of every unfinished row and keeps the books, all of it in device memory
+/// so that the step can be replayed. `position` counts the tokens drawn so far and is advanced by one.
+struct DecodeSampleArgs {
+  const float* logits;     // [branches · rows, vocab]: the conditional branch first, then, for 2 branches, the other
+  const float* scales;     // [rows]; not read for 1 branch
+  const int32_t* streams;  // [rows]: the random stream of each generation
+  DrawOptions draw;
+  int32_t stop_token;        // −1: none
+  int32_t* position;         // [1]
+  int32_t* finished;         // [rows]: 0, or 1 after the stop token
+  int32_t* unfinished;       // [1]: how many rows still go on
+  int32_t* next;             // [branches · rows]: the token to feed next; a finished row keeps its last one
+  int32_t* history;          // [rows, capacity]: the tokens drawn; −1 after the stop token
+  float* history_log_probs;  // [rows, capacity]; 0 after the stop token
+  int64_t branches, rows, vocab, capacity;
+};
+
+}  // namespace cfgd

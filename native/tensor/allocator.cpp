@@ -1,0 +1,70 @@
+#include "tensor/allocator.h"
+
+namespace cfgd {
+
+// Eight sizes per power of two: at most 12.5 % is lost and blocks are found again although shapes vary a little.
+static uint64_t rounded(uint64_t bytes) {
+  constexpr uint64_t kSmallest = 512;
+  if (bytes <= kSmallest) return kSmallest;
+  uint64_t step = uint64_t{1} << (63 - __builtin_clzll(bytes));
+  step = step / 8 < 64 ? 64 : step / 8;
+  return (bytes + step - 1) / step * step;
+}
+
+Block* Allocator::acquire(uint64_t bytes) {
+  const uint64_t size = rounded(bytes);
+  std::lock_guard lock(mutex_);
+  auto found = cache_.find(size);
+  Block* block = nullptr;
+  if (found != cache_.end() && !found->second.empty()) {
+    block = found->second.back();
+    found->second.pop_back();
+  } else {
+    if (size > limit_ || reserved_ > limit_ - size)
+      throw Error(CFGD_MEMORY, "", "out of memory: " + std::to_string(bytes) + " bytes asked for, " +
+                                       std::to_string(reserved_) + " held, the limit is " + std::to_string(limit_));
+    cfgd_status status{};
+    void* data = backend_->allocate(device_, size, &status);
+    if (!data) throw Error(status);
+    block = new Block{data, size, nullptr};
+    reserved_ += size;
+  }
+  used_ += size;
+  if (used_ > peak_) peak_ = used_;
+  return block;
+}
+
+void Allocator::give_back(Block* block) {
+  std::lock_guard lock(mutex_);
+  used_ -= block->bytes;
+  cache_[block->bytes].push_back(block);
+}
+
+void Allocator::trim() {
+  std::lock_guard lock(mutex_);
+  for (auto& [size, blocks] : cache_) {
+    for (Block* block : blocks) {
+      backend_->release(device_, block->data);
+      reserved_ -= size;
+      delete block;
+    }
+  }
+  cache_.clear();
+}
+
+MemoryStatistics Allocator::statistics() {
+  std::lock_guard lock(mutex_);
+  return {used_, reserved_, peak_};
+}
+
+void Allocator::reset_peak() {
+  std::lock_guard lock(mutex_);
+  peak_ = used_;
+}
+
+void Allocator::set_limit(uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  limit_ = bytes;
+}
+
+}  // namespace cfgd

@@ -1,0 +1,115 @@
+#include "tensor/device.h"
+
+#include <map>
+#include <mutex>
+
+#include "cpu/backend.h"
+#include "cuda/library.h"
+
+namespace cfgd {
+
+Storage::Storage(Device& device, uint64_t bytes)
+    : device_(device), bytes_(bytes), block_(device.allocator().acquire(bytes)) {}
+Storage::~Storage() { device_.allocator().give_back(block_); }
+
+static void* open(const cfgd_backend* backend, int index) {
+  void* handle = nullptr;
+  cfgd_status status{};
+  if (backend->open(index, &handle, &status) != CFGD_OK) throw Error(status);
+  return handle;
+}
+
+Device::Device(const cfgd_backend* backend, int index, std::string id)
+    : backend_(backend), handle_(open(backend, index)), id_(std::move(id)), allocator_(backend, handle_) {
+  char text[256] = "";
+  backend->describe(handle_, text, sizeof text);
+  name_ = text;
+}
+
+Device& Device::cpu() {
+  static Device* device = new Device(cpu_backend(), 0, "cpu");
+  return *device;
+}
+
+int Device::cuda_count() {
+  int32_t count = 0;
+  cfgd_status status{};
+  if (cuda_backend()->device_count(&count, &status) != CFGD_OK) throw Error(status);
+  return count;
+}
+
+Device& Device::cuda(int index) {
+  static std::mutex* mutex = new std::mutex();
+  static auto* devices = new std::map<int, Device*>();
+  std::lock_guard lock(*mutex);
+  Device*& device = (*devices)[index];
+  if (!device) {
+    const int count = cuda_count();
+    if (index >= count)
+      fail(CFGD_DEVICE, "device", "expected cuda:0 … cuda:%d, got cuda:%d", count - 1, index);
+    device = new Device(cuda_backend(), index, "cuda:" + std::to_string(index));
+  }
+  return *device;
+}
+
+Tensor Device::empty(DType dtype, const Shape& shape) {
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = shape;
+  tensor.storage = std::make_shared<Storage>(*this, tensor.bytes());
+  return tensor;
+}
+
+Tensor Device::upload(DType dtype, const Shape& shape, const void* bytes) {
+  Tensor tensor = empty(dtype, shape);
+  write(tensor, bytes);
+  return tensor;
+}
+
+void Device::write(const Tensor& tensor, const void* bytes) {
+  const uint64_t size = tensor.bytes();
+  std::shared_ptr<char[]> copy(new char[size ? size : 1]);
+  std::memcpy(copy.get(), bytes, size);
+  // A write to part of a storage leaves the rest as it was, its poison too.
+  const bool whole = size == tensor.storage->bytes();
+  queue_.push([this, copy, size, whole, block = tensor.storage->block(), to = tensor.data<char>()] {
+    cfgd_status status{};
+    if (backend_->copy(handle_, to, copy.get(), size, CFGD_TO_DEVICE, &status) != CFGD_OK)
+      block->poison = error_ = std::make_shared<Error>(status);
+    else if (whole)
+      block->poison = nullptr;
+  });
+}
+
+void Device::run(const Command& command) {
+  std::shared_ptr<const Error> poison;
+  for (const Block* input : command.inputs)
+    if (input->poison) {
+      poison = input->poison;
+      break;
+    }
+  if (!poison) {
+    cfgd_status status{};
+    if (backend_->launch(handle_, static_cast<uint32_t>(command.op), command.args.data(),
+                         static_cast<uint32_t>(command.args.size()), &status) != CFGD_OK) {
+      poison = std::make_shared<Error>(status);
+      if (!error_) error_ = poison;
+    }
+  }
+  if (command.keeps_outputs) return;
+  for (Block* output : command.outputs) output->poison = poison;
+}
+
+void Device::submit(Command command) {
+  queue_.push([this, command = std::move(command)] { run(command); });
+}
+
+void Device::replay(std::shared_ptr<const Program> program) {
+  queue_.push([this, program = std::move(program)] {
+    for (const Command& command : program->commands) run(command);
+  });
+}
+
+std::shared_ptr<const Error> Device::take_error() { return std::exchange(error_, nullptr); }
+
+}  // namespace cfgd

@@ -1,0 +1,123 @@
+// A device: a backend's table of functions, a caching allocator, and an in-order execution queue.
+#pragma once
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "ops/op.h"
+#include "tensor/allocator.h"
+#include "tensor/backend.h"
+#include "tensor/dtype.h"
+#include "tensor/queue.h"
+#include "tensor/shape.h"
+
+namespace cfgd {
+
+class Device;
+
+/// Device memory with shared ownership; its block goes back to the allocator with the last owner.
+class Storage {
+ public:
+  Storage(Device& device, uint64_t bytes);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  Device& device() const { return device_; }
+  Block* block() const { return block_; }
+  /// As asked for; the block may be larger.
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  Device& device_;
+  uint64_t bytes_;
+  Block* block_;
+};
+
+/// A dense row-major tensor: a contiguous range of a storage.
+struct Tensor {
+  std::shared_ptr<Storage> storage;
+  uint64_t offset = 0;  // in bytes
+  DType dtype = DType::f32;
+  Shape shape;
+
+  uint64_t bytes() const { return static_cast<uint64_t>(shape.elements()) * size_of(dtype); }
+  Device& device() const { return storage->device(); }
+  template <class T = float>
+  T* data() const {
+    return reinterpret_cast<T*>(static_cast<char*>(storage->block()->data) + offset);
+  }
+};
+
+/// An operation ready to run: its number, its arguments, and the storages whose poison matters.
+struct Command {
+  Op op;
+  std::vector<std::byte> args;
+  std::vector<Block*> inputs;
+  std::vector<Block*> outputs;
+  // In-place targets keep their old content, unpoisoned, when an input is poisoned or the operation fails: a bad
+  // gradient must not cost the weights.
+  bool keeps_outputs = false;
+};
+
+/// Commands recorded once and replayed as one job. Holds the storages they touch.
+class Program {
+ public:
+  std::vector<Command> commands;
+  std::vector<std::shared_ptr<Storage>> storages;
+};
+
+class Device {
+ public:
+  /// The CPU, or a CUDA device by index. Devices are made once per process and never destroyed.
+  static Device& cpu();
+  static Device& cuda(int index);
+  /// How many CUDA devices there are; throws CFGD_DEVICE with the reason when the answer is none.
+  static int cuda_count();
+
+  const std::string& name() const { return name_; }
+  /// "cpu", "cuda:0", …
+  const std::string& id() const { return id_; }
+  Allocator& allocator() { return allocator_; }
+  Queue& queue() { return queue_; }
+  const cfgd_backend* backend() const { return backend_; }
+  void* handle() const { return handle_; }
+
+  Tensor empty(DType dtype, const Shape& shape);
+  /// A tensor with this content. `bytes` are copied at the call.
+  Tensor upload(DType dtype, const Shape& shape, const void* bytes);
+  /// Copies `bytes` at the call; the tensor changes when its turn in the queue comes.
+  void write(const Tensor& tensor, const void* bytes);
+
+  void submit(Command command);
+  void replay(std::shared_ptr<const Program> program);
+
+  /// Runs on the execution thread: the first error that no read() has reported since the last call, if any.
+  std::shared_ptr<const Error> take_error();
+  /// Runs on the execution thread: puts back what take_error() gave.
+  void keep_error(std::shared_ptr<const Error> error) { error_ = std::move(error); }
+  /// Runs on the execution thread.
+  void run(const Command& command);
+
+ private:
+  Device(const cfgd_backend* backend, int index, std::string id);
+
+  const cfgd_backend* backend_;
+  void* handle_ = nullptr;
+  std::string id_, name_;
+  Allocator allocator_;
+  Queue queue_;
+  std::shared_ptr<const Error> error_;  // execution thread only
+};
+
+template <class Args>
+std::vector<std::byte> bytes_of(const Args& args) {
+  static_assert(std::is_trivially_copyable_v<Args>);
+  std::vector<std::byte> bytes(sizeof(Args));
+  std::memcpy(bytes.data(), &args, sizeof(Args));
+  return bytes;
+}
+
+}  // namespace cfgd

@@ -1,0 +1,98 @@
+#include "tensor/thread_pool.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#define CFGD_PAUSE() _mm_pause()
+#else
+#define CFGD_PAUSE() std::this_thread::yield()
+#endif
+
+namespace cfgd {
+
+namespace {
+// Loops follow each other within microseconds while a model runs; sleeping in between would cost more than the loop.
+// About 20 µs, then the thread sleeps.
+constexpr int kSpins = 400;
+
+int threads_from_environment() {
+  const int cores = std::max(1u, std::thread::hardware_concurrency());
+  const char* text = std::getenv("CFGDISTILL_THREADS");
+  if (!text || !*text) return cores;
+  const long value = std::strtol(text, nullptr, 10);
+  return value < 1 ? cores : static_cast<int>(std::min(value, 256L));
+}
+}  // namespace
+
+ThreadPool& ThreadPool::instance() {
+  static ThreadPool* pool = new ThreadPool();
+  return *pool;
+}
+
+ThreadPool::ThreadPool() {
+  const int threads = threads_from_environment();
+  wanted_ = threads;
+  for (int i = 1; i < threads; i++) {
+    workers_.emplace_back([this, i] { work(i); });
+    workers_.back().detach();
+  }
+}
+
+void ThreadPool::set_threads(int threads) {
+  wanted_ = std::clamp(threads, 1, static_cast<int>(workers_.size()) + 1);
+}
+
+Parallel ThreadPool::parallel() {
+  return {this, [](void* pool, int64_t count, Parallel::Task task, void* context) {
+            static_cast<ThreadPool*>(pool)->run(count, task, context);
+          }};
+}
+
+void ThreadPool::take_chunks() {
+  for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) task_(context_, i);
+}
+
+void ThreadPool::run(int64_t count, Parallel::Task task, void* context) {
+  const int helpers = static_cast<int>(std::min<int64_t>(wanted_.load(std::memory_order_relaxed), count)) - 1;
+  std::unique_lock owner(owner_, std::try_to_lock);
+  if (helpers < 1 || !owner) {
+    for (int64_t i = 0; i < count; i++) task(context, i);
+    return;
+  }
+  task_ = task;
+  context_ = context;
+  count_ = count;
+  next_.store(0, std::memory_order_relaxed);
+  running_.store(helpers, std::memory_order_relaxed);
+  {
+    std::lock_guard lock(mutex_);
+    helpers_ = helpers;
+    generation_.fetch_add(1, std::memory_order_release);
+  }
+  wake_.notify_all();
+  take_chunks();
+  for (int spin = 0; running_.load(std::memory_order_acquire) > 0; spin++)
+    spin < kSpins ? (void)CFGD_PAUSE() : std::this_thread::yield();
+}
+
+void ThreadPool::work(int index) {
+  uint64_t seen = 0;
+  for (;;) {
+    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; spin++) CFGD_PAUSE();
+    bool mine;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
+      seen = generation_.load(std::memory_order_relaxed);
+      mine = index <= helpers_;
+    }
+    // A loop waits for all of its helpers, so one that counts this worker cannot be missed or be over here.
+    if (!mine) continue;
+    take_chunks();
+    running_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+}  // namespace cfgd
