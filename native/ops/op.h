@@ -17,46 +17,43 @@ enum class Op : uint32_t {
   // merge/merge.h
   lerp,
   weighted_average,
-  // nn/elementwise.h
+  // nn/elementwise/elementwise.h
   fill,
   add,
+  accumulate,
   scale,
-  multiply,
-  copy_strided,
-  index_add,
-  repeat_rows,
   sum_rows,
   sum_all,
-  // nn/matmul.h
+  repeat_rows,
+  dropout,
+  row_positions,
+  advance,
+  // nn/matmul/matmul.h
   matmul,
-  // nn/attention.h
+  // nn/attention/attention.h
   attention_forward,
   attention_backward,
   attention_decode,
   cache_write,
-  // nn/norm.h
+  rotary,
+  // nn/norm/norm.h
   layer_norm_forward,
   layer_norm_backward,
   rms_norm_forward,
   rms_norm_backward,
   l2_normalize_forward,
   l2_normalize_backward,
-  // nn/embedding.h
+  // nn/embedding/embedding.h
   embedding_forward,
   embedding_backward,
-  // nn/positions.h
-  rotary,
-  // nn/activation.h
+  masked_mean_forward,
+  masked_mean_backward,
+  // nn/activation/activation.h
   activation_forward,
   activation_backward,
   gated_forward,
   gated_backward,
-  // nn/dropout.h
-  dropout,
-  // nn/pooling.h
-  masked_mean_forward,
-  masked_mean_backward,
-  // nn/cross_entropy.h
+  // nn/cross_entropy/cross_entropy.h
   cross_entropy,
   // optim/optim.h
   adamw,

@@ -1,0 +1,282 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  CfgDistillError,
+  CheckpointError,
+  DeviceError,
+  DTypeError,
+  OutOfMemoryError,
+  ShapeError,
+  ValueError,
+} from './errors.ts';
+
+/** Element types by their native names. */
+export type DType = 'float32' | 'int32' | 'float16' | 'bfloat16';
+export type TypedArrayOf<D extends DType> = D extends 'float32'
+  ? Float32Array
+  : D extends 'int32'
+    ? Int32Array
+    : Uint16Array;
+/** A device by its full name. */
+export type DeviceId = 'cpu' | `cuda:${number}`;
+
+/** A tensor of the addon: dense, row-major, on one device. */
+export interface NativeTensor {
+  dispose(): void;
+  disposed(): boolean;
+  shape(): number[];
+  dtype(): DType;
+  device(): DeviceId;
+  /** The same memory under another shape, from an offset in elements. */
+  view(shape: readonly number[], offset: number): NativeTensor;
+  /** Copies `data` at the call; the content changes in queue order. */
+  write(data: Float32Array | Int32Array | Uint16Array): void;
+  read(): Promise<Float32Array | Int32Array | Uint16Array>;
+}
+
+declare const programBrand: unique symbol;
+export interface NativeProgram {
+  readonly [programBrand]: true;
+}
+
+export type Divergence = 'reverse' | 'forward' | 'jsd';
+export type Activation = 'gelu' | 'gelu-tanh' | 'silu';
+
+type T = NativeTensor;
+
+interface CoreAddon {
+  /** Error classes by native error code. */
+  setErrorClasses(classes: unknown[]): void;
+  isa(): 'baseline' | 'avx2' | 'avx512';
+  /** Sets (when given) and returns how many threads share a loop. */
+  threads(count?: number): number;
+  createTensor(
+    device: DeviceId,
+    dtype: DType,
+    shape: readonly number[],
+    data?: Float32Array | Int32Array | Uint16Array,
+  ): T;
+  deviceName(device: DeviceId): string;
+  cudaCount(): number;
+  synchronize(device: DeviceId): Promise<void>;
+  /** Bytes in use, held and at the peak since the last reset. */
+  memory(device: DeviceId, resetPeak: boolean): { used: number; reserved: number; peak: number };
+  setMemoryLimit(device: DeviceId, bytes: number | null): void;
+  trimMemory(device: DeviceId): Promise<void>;
+  /** Until endProgram(), operations are recorded and not run. */
+  beginProgram(): void;
+  endProgram(): NativeProgram;
+  replayProgram(program: NativeProgram): void;
+  disposeProgram(program: NativeProgram): void;
+}
+
+/** `…Now` functions work on host memory at once; the others on tensors, in queue order. */
+interface KernelAddon {
+  guidedLogitsNow(
+    cond: Float32Array,
+    uncond: Float32Array,
+    scale: number | Float32Array,
+    vocab: number,
+    out: Float32Array,
+  ): Float32Array;
+  guidedLogits(cond: T, uncond: T, scale: number | T): T;
+  sampleGuidedNow(
+    cond: Float32Array,
+    uncond: Float32Array | null,
+    scale: number | Float32Array,
+    vocab: number,
+    temperature: number,
+    topK: number | undefined,
+    topP: number | undefined,
+    seed: number,
+    offset: number | Int32Array,
+    tokens: Int32Array,
+    logProbs: Float32Array,
+  ): void;
+  sampleGuided(
+    cond: T,
+    uncond: T | null,
+    scale: number | T,
+    temperature: number,
+    topK: number | undefined,
+    topP: number | undefined,
+    seed: number,
+    offset: number | T,
+  ): [tokens: T, logProbs: T];
+  /** One decoding step, in place on position … historyLogProbs (native/ops/guidance/guidance.h). */
+  decodeSample(
+    logits: T,
+    scales: T,
+    streams: T,
+    temperature: number,
+    topK: number | undefined,
+    topP: number | undefined,
+    seed: number,
+    stopToken: number | undefined,
+    position: T,
+    finished: T,
+    unfinished: T,
+    next: T,
+    history: T,
+    historyLogProbs: T,
+  ): void;
+  /** Fills perToken [rows], entropy [rows] of the student and grad [rows, vocab]; returns the loss. */
+  distillationLossNow(
+    student: Float32Array,
+    cond: Float32Array,
+    uncond: Float32Array | null,
+    vocab: number,
+    scale: number | Float32Array,
+    temperature: number,
+    divergence: Divergence,
+    jsdWeight: number,
+    weights: Float32Array | undefined,
+    tokens: Int32Array | undefined,
+    coefficients: Float32Array | undefined,
+    perToken: Float32Array,
+    entropy: Float32Array,
+    grad: Float32Array,
+  ): number;
+  distillationLoss(
+    student: T,
+    cond: T,
+    uncond: T | null,
+    scale: number | T,
+    temperature: number,
+    divergence: Divergence,
+    jsdWeight: number,
+    weights: T | undefined,
+    tokens: T | undefined,
+    coefficients: T | undefined,
+  ): [loss: T, perToken: T, entropy: T, grad: T];
+  diversityRewardNow(
+    embeddings: Float32Array,
+    prompts: number,
+    samples: number,
+    dimensions: number,
+    baselines: Float32Array | undefined,
+    reward: Float32Array,
+    advantage: Float32Array,
+    diversity: Float32Array,
+  ): void;
+  diversityReward(embeddings: T, baselines: T | undefined): [reward: T, advantage: T, diversity: T];
+  lerpNow(a: Float32Array, b: Float32Array, weight: number, out: Float32Array): void;
+  lerp(a: T, b: T, weight: number): T;
+  weightedAverageNow(arrays: readonly Float32Array[], weights: readonly number[], out: Float32Array): void;
+  weightedAverage(tensors: readonly T[], weights: readonly number[]): T;
+}
+
+interface NnAddon {
+  /** In place: every element of `target` (float32 or int32). */
+  fill(target: T, value: number): void;
+  add(a: T, b: T): T;
+  /** In place: target += source · factor. */
+  accumulate(target: T, source: T, factor: number): void;
+  scale(x: T, factor: number): T;
+  /** [rows, n] → [n] */
+  sumRows(x: T): T;
+  /** any → [1] */
+  sumAll(x: T): T;
+  /** [rows, …] → [rows · times, …], each row `times` times in a row; float32 or int32. */
+  repeatRows(x: T, times: number): T;
+  /** Kept elements are divided by 1 − probability; its own backward on the gradient. */
+  dropout(x: T, probability: number, seed: number, stream: number): T;
+  /** (starts [rows], position [1]) int32 → position − starts, at least 0. */
+  rowPositions(starts: T, position: T): T;
+  /** In place: counter [1] += by. */
+  advance(counter: T, by: number): void;
+
+  /** op(a) · op(b) + bias; a is [m, k] ([k, m] when transposed), b is [k, n] ([n, k]). With `into` it is added there. */
+  matmul(a: T, b: T, transposeA: boolean, transposeB: boolean, bias: T | null, into: T | null): T;
+
+  /** qkv [rows, positions, 3, heads, headDim]; keys starts[r] ≤ j < ends[r], j ≤ i when causal. Output
+   *  [rows, positions, heads · headDim], log-sum-exp [rows, heads, positions]. A query without keys gives 0. */
+  attentionForward(qkv: T, starts: T, ends: T, causal: boolean): [out: T, lse: T];
+  attentionBackward(qkv: T, starts: T, ends: T, causal: boolean, out: T, lse: T, gradOut: T): T;
+  /** In place: keys and values of qkv [rows, positions, 3, heads, headDim] into cache [2, rows, heads, capacity, headDim] at position [1]. */
+  cacheWrite(qkv: T, cache: T, position: T): void;
+  /** Writes the keys and values of qkv [rows, 1, 3, heads, headDim] at position [1] and attends to starts[r] … position. → [rows, heads · headDim] */
+  attentionDecode(qkv: T, cache: T, starts: T, position: T): T;
+  /** Rotates queries and keys by positions [rows, positions] (int32); `inverse` is the backward. */
+  rotary(qkv: T, positions: T, base: number, inverse: boolean): T;
+
+  layerNormForward(x: T, gain: T, bias: T | null, epsilon: number): [y: T, mean: T, inverseStd: T];
+  layerNormBackward(
+    gradY: T,
+    x: T,
+    gain: T,
+    mean: T,
+    inverseStd: T,
+    withBias: boolean,
+  ): [gradX: T, gradGain: T, gradBias: T | null];
+  rmsNormForward(x: T, gain: T, epsilon: number): [y: T, inverseRms: T];
+  rmsNormBackward(gradY: T, x: T, gain: T, inverseRms: T): [gradX: T, gradGain: T];
+  /** Rows of x [rows, n] divided by their length; a zero row stays zero. */
+  l2NormalizeForward(x: T): [y: T, inverseNorm: T];
+  l2NormalizeBackward(gradY: T, y: T, inverseNorm: T): T;
+
+  /** table [vocab, n], ids int32 [...] → [..., n]; an id out of range is an error. */
+  embeddingForward(table: T, ids: T): T;
+  /** Gradient of the table, summed in a fixed order. */
+  embeddingBackward(gradOut: T, ids: T, vocab: number): T;
+  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], [rows, n]; an empty range gives 0. */
+  maskedMeanForward(x: T, starts: T, ends: T): T;
+  maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number): T;
+
+  activationForward(kind: Activation, x: T): T;
+  activationBackward(kind: Activation, x: T, gradY: T): T;
+  /** x [rows, 2n] → activation(x[:, :n]) · x[:, n:] */
+  gatedForward(kind: Activation, x: T): T;
+  gatedBackward(kind: Activation, x: T, gradY: T): T;
+
+  /** loss [1] = factor · Σ weights[r] · −log p_r(targets[r]); a target of −1 is not counted. grad = ∂loss/∂logits. */
+  crossEntropy(logits: T, targets: T, weights: T | null, factor: number): [loss: T, perRow: T, grad: T];
+
+  /** [1]: the Euclidean norm of all elements of all tensors; an error when it is not finite. */
+  globalNorm(gradients: readonly T[]): T;
+  /** In place on parameters, first and second moments (Loshchilov and Hutter, 2019). With `norm` and a finite maxNorm
+   *  gradients are scaled by min(1, maxNorm / norm). A poisoned gradient or norm leaves everything as it was. */
+  adamw(
+    parameters: readonly T[],
+    gradients: readonly T[],
+    firstMoments: readonly T[],
+    secondMoments: readonly T[],
+    weightDecays: readonly number[],
+    learningRate: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    step: number,
+    norm: T | null,
+    maxNorm: number,
+  ): void;
+}
+
+/** The addon's typed contract. */
+export type NativeAddon = CoreAddon & KernelAddon & NnAddon;
+
+/** By native error code (enum cfgd_code in native/tensor/backend.h). */
+const errorClasses = [Error, ShapeError, DTypeError, ValueError, DeviceError, OutOfMemoryError, CheckpointError];
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url);
+  const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+  const loadAddon = require('node-gyp-build') as (folder: string) => NativeAddon;
+  try {
+    return loadAddon(root);
+  } catch (cause) {
+    throw new CfgDistillError(
+      'ERR_DEVICE',
+      `the native addon of cfgdistill could not be loaded (${process.platform}-${process.arch}, Node ${process.version}). ` +
+        'It is compiled when the package is installed: check that Python 3, make and a C++20 compiler are present and that ' +
+        'npm was not run with --ignore-scripts, then run `npm rebuild cfgdistill` (in a checkout: `npm run build:native`). ' +
+        `The cause: ${cause instanceof Error ? cause.message : String(cause)}`,
+      undefined,
+      { cause },
+    );
+  }
+}
+
+export const native: NativeAddon = load();
+native.setErrorClasses(errorClasses);
