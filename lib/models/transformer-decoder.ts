@@ -34,6 +34,7 @@ export class CachedDecoder implements Decoder {
         'capacity',
       );
     }
+    model.stack.checkLength(capacity, 'capacity');
     const { heads, headWidth } = model.config;
     this.#model = model;
     this.#rows = batch.rows * samplesPerRow;
@@ -47,7 +48,7 @@ export class CachedDecoder implements Decoder {
     this.logits = keep(
       scope(() => {
         const zero = Tensor.zeros([1], { dtype: 'int32', device: model.device });
-        const x = model.hidden(batch, (_, qkv) => {
+        const x = model.stack.hidden(batch, true, (_, qkv) => {
           const cache = Tensor.zeros([2, batch.rows, heads, capacity, headWidth], { device: model.device });
           native.cacheWrite(qkv.handle, cache.handle, zero.handle);
           caches.push(keep(repeatRows(cache, batch.rows, samplesPerRow)));
@@ -83,15 +84,15 @@ export class CachedDecoder implements Decoder {
       this.#output = keep(
         scope(() => {
           const places = new Tensor(native.rowPositions(this.#starts.handle, this.#position.handle), 'int32');
-          let x = model.embed(tokens, places);
+          let x = model.stack.embed(tokens, places);
           const matrix = places.reshape([this.#rows, 1]);
-          model.blocks.forEach((block, i) => {
+          model.stack.blocks.forEach((block, i) => {
             const cache = this.#caches[i] as Tensor;
             x = block.apply(
               x,
               this.#rows,
               (qkv) => {
-                const placed = model.place(qkv, matrix);
+                const placed = model.stack.place(qkv, matrix);
                 return new Tensor(
                   native.attentionDecode(placed.handle, cache.handle, this.#starts.handle, this.#position.handle),
                   'float32',
