@@ -50,18 +50,18 @@ function figureList(figures: Record<string, number | number[]>): Html {
   )}</dl>`;
 }
 
-function verdict(good: boolean, text: string): Html {
-  return html`<span class="verdict ${good ? 'good' : 'bad'}"><span aria-hidden="true">${good ? '✓' : '✗'}</span> ${text}</span>`;
+function verdict(good: boolean, text: string, mark = good ? '✓' : '✗'): Html {
+  return html`<span class="verdict ${good ? 'good' : 'bad'}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
 export function claimsSection(report: Report): Html {
   const rows = report.claims.map(
     ({ claim, holds, figures, why }) =>
-      html`<tr><th scope="row">${claim}</th><td>${verdict(holds, holds ? 'holds' : 'not shown')}</td><td>${figureList(figures)}</td><td>${why}</td></tr>\n`,
+      html`<tr><th scope="row">${claim}</th><td>${verdict(holds, holds ? 'holds' : 'does not hold')}</td><td>${figureList(figures)}</td><td>${why}</td></tr>\n`,
   );
   const signs = report.failureSigns.map(
     ({ sign, seen, figures }) =>
-      html`<tr><th scope="row">${sign}</th><td>${verdict(!seen, seen ? 'seen' : 'not seen')}</td><td>${figureList(figures)}</td></tr>\n`,
+      html`<tr><th scope="row">${sign}</th><td>${verdict(!seen, seen ? 'seen' : 'not seen', seen ? '!' : '✓')}</td><td>${figureList(figures)}</td></tr>\n`,
   );
   return html`<section id="claims" aria-labelledby="claims-title"><h2 id="claims-title">The method’s claims, tested here</h2>
 <p>Each is computed from the points above and their intervals on this one run; nothing is asserted beforehand.</p>

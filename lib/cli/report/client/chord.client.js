@@ -16,6 +16,10 @@ function fretText(frets) {
   return names.join(names.some((name) => name.length > 1) ? '-' : '') || 'nothing';
 }
 
+/** Width of svguitar's drawings, and what the fret number needs beside them, in their units. */
+const WIDTH = 400;
+const FRET_NUMBER_WIDTH = 64;
+
 const drawn = new Map();
 
 /** The diagram of a voicing as an SVG element; null where there are too few strings to draw. */
@@ -49,7 +53,7 @@ function draw(frets) {
       fingerColor: 'currentColor',
       fontFamily: 'inherit',
       fingerSize: 0.72,
-      fretLabelFontSize: 64,
+      fingerTextSize: 62,
       fretSize: count > 5 ? 6 / count : 1.2,
       strokeWidth: 3,
       nutWidth: 12,
@@ -60,8 +64,21 @@ function draw(frets) {
     .draw();
   const svg = host.querySelector('svg');
   svg.setAttribute('aria-hidden', 'true');
+  placeFretNumber(svg, start);
   host.remove();
   return svg;
+}
+
+/** Moves the number of the first fret to the left, in a size that can be read: svguitar shrinks it to fit the right. */
+function placeFretNumber(svg, start) {
+  const { height } = svg.viewBox.baseVal;
+  svg.setAttribute('viewBox', `${-FRET_NUMBER_WIDTH} 0 ${WIDTH + 2 * FRET_NUMBER_WIDTH} ${height}`);
+  const text = svg.querySelector('.fret-position');
+  if (text === null) return;
+  text.textContent = String(start);
+  for (const [name, value] of Object.entries({ x: 16, 'font-size': 64, 'text-anchor': 'end' })) {
+    text.setAttribute(name, value);
+  }
 }
 
 Object.assign(globalThis.cfgdistill, { unpackVoicing, fretText, chordDiagram });

@@ -32,7 +32,9 @@ function drawPanel(node, panel) {
 function drawGroup({ group, panels }) {
   const stages = [...new Set(panels.flatMap((panel) => panel.lines.map((line) => line.stage)))];
   const title = element('h3', {}, words(group));
-  box.append(title);
+  const section = element('div', { className: 'stage' }, title);
+  section.style.setProperty('--panels', Math.min(panels.length, 4));
+  box.append(section);
   if (stages.length > 1) {
     const key = element('p', { className: 'key' });
     stages.forEach((stage, order) => {
@@ -40,10 +42,10 @@ function drawGroup({ group, panels }) {
       swatch.style.setProperty('--tint', `var(${LINES[order % LINES.length]})`);
       key.append(element('span', {}, swatch, stage));
     });
-    box.append(key);
+    section.append(key);
   }
   const grid = element('div', { className: 'panels' });
-  box.append(grid);
+  section.append(grid);
   for (const panel of panels) {
     const node = element('div', { className: 'plot', role: 'img' });
     node.setAttribute('aria-label', `${words(panel.metric)} by step`);
