@@ -1,12 +1,14 @@
 /**
  * A signal that the first Ctrl-C (or SIGTERM) aborts; the second ends the process at once. `release` puts the process
  * back as it was.
+ *
+ * @param stopping what the first one says: what becomes of the work so far
  */
-export function abortOnInterrupt(): { signal: AbortSignal; release: () => void } {
+export function abortOnInterrupt(stopping: string): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController();
   const interrupt = (name: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143);
-    process.stderr.write('\nStopping: finished stages are kept. Press Ctrl-C again to quit at once.\n');
+    process.stderr.write(`\n${stopping} Press Ctrl-C again to quit at once.\n`);
     controller.abort(new Interrupted());
   };
   process.on('SIGINT', interrupt);

@@ -168,11 +168,11 @@ function draw() {
   ];
   const layout = plotLayout();
   const title = (text) => ({ text, standoff: 8, font: { size: 13 } });
-  Object.assign(layout, { height, margin: MARGIN, hovermode: 'closest' });
+  Object.assign(layout, { width: plot.clientWidth, height, margin: MARGIN, hovermode: 'closest' });
   Object.assign(layout.xaxis, { range: shown.x, title: title(`${AXIS_TITLES[axis.value]} →`) });
   Object.assign(layout.yaxis, { range: shown.y, title: title('quality: share of valid answers →'), automargin: false });
   layout.xaxis.automargin = false;
-  globalThis.Plotly.react(plot, traces, layout, { displayModeBar: false, responsive: true });
+  globalThis.Plotly.react(plot, traces, layout, { displayModeBar: false });
   const known = axis.value === 'diversity' ? '' : ' Front recomputed for this axis; it has no intervals across.';
   hint.textContent = `On the front: ${front.map((index) => data.points[index].name).join(' · ') || 'nothing'}.${known}`;
 }
