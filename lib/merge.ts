@@ -20,6 +20,8 @@ export interface MergeOptions {
   weights: readonly number[];
   /** Where to write; '{weight}' is replaced by λ and is required for more than one. */
   output: string;
+  /** Entries of the outputs' metadata, in place of the quality-focused end's of the same names. */
+  metadata?: Readonly<Record<string, string>>;
   signal?: AbortSignal | undefined;
 }
 
@@ -70,7 +72,8 @@ export async function mergeCheckpoints(options: MergeOptions): Promise<MergedChe
       return [name, combined(tensor, lerp(toFloat32(tensor, name), toFloat32(other, name), weight))];
     });
     await mkdir(dirname(path), { recursive: true });
-    await saveSafetensors(path, merged, { ...a.metadata, merged_from: JSON.stringify({ quality, diverse, weight }) });
+    const merged_from = JSON.stringify({ quality, diverse, weight });
+    await saveSafetensors(path, merged, { ...a.metadata, ...options.metadata, merged_from });
   }
   return targets;
 }

@@ -127,14 +127,14 @@ describe('Sampler', () => {
       [Int32Array.of(3)],
       bigram,
     );
-    const after = (previous: number) => {
+    const distributionAfter = (previous: number) => {
       return softmax(Array.from({ length: 5 }, (_, v) => table[previous * 5 + v]! + promptTable[15 + v]!));
     };
     const counts = new Float64Array(25);
     for (const { tokens } of generations) counts[tokens[0]! * 5 + tokens[1]!]! += 1;
     let statistic = 0;
-    after(3).forEach((p, a) => {
-      after(a).forEach((q, b) => {
+    distributionAfter(3).forEach((p, a) => {
+      distributionAfter(a).forEach((q, b) => {
         const expected = draws * p * q;
         statistic += (counts[a * 5 + b]! - expected) ** 2 / expected;
       });

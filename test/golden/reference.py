@@ -58,7 +58,7 @@ def random_weights(shapes_by_name, generator):
         elif name.endswith(".bias"):
             weights[name] = 0.2 * noise
         elif name.startswith(("embedding", "positions")):
-            weights[name] = 0.7 * noise
+            weights[name] = 0.4 * noise
         else:
             weights[name] = noise / math.sqrt(shape[0])
     return weights

@@ -7,7 +7,7 @@ import type { LanguageModel } from '../../models/language-model.ts';
 import { SequenceEncoder } from '../../models/sequence-encoder.ts';
 import { TransformerLM } from '../../models/transformer-lm.ts';
 import { Random } from '../../random.ts';
-import { Trainer } from '../../trainer.ts';
+import { Trainer, type TrainerOptions } from '../../trainer.ts';
 import type { ChordPrompt } from './music.ts';
 import type { ChordTask } from './task.ts';
 
@@ -130,17 +130,18 @@ export class ChordEmbedder implements Embedder {
   }
 }
 
-/** Distillation of a base model under guidance, rewarded for diversity by β. */
+/** Distillation of a base model under guidance, rewarded for diversity by β; `further` options replace the recipe's. */
 export function distillationTrainer(
   task: ChordTask,
   { distill }: ChordRecipe,
-  { base, embedder, beta }: { base: TransformerLM; embedder: Embedder; beta: number },
+  { base, embedder, beta }: { base: TransformerLM; embedder: Embedder | null; beta: number },
+  further: Partial<TrainerOptions> = {},
 ): Trainer {
   const { scale, temperature, promptsPerStep, samplesPerPrompt, learningRate } = distill;
   return new Trainer({
     student: base.clone(),
     teacher: { model: base, guidance: { scale, negative: task.noPrompt } },
-    diversity: { embedder, weight: beta },
+    ...(embedder && { diversity: { embedder, weight: beta } }),
     samplesPerPrompt,
     promptsPerStep,
     maxTokens: task.maxTokens,
@@ -148,6 +149,7 @@ export function distillationTrainer(
     temperature,
     optimizer: { learningRate, beta1: 0.9, beta2: 0.95, maxGradientNorm: 1 },
     seed: task.seed,
+    ...further,
   });
 }
 

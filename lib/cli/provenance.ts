@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { CheckpointError, ValueError } from '../errors.ts';
+import { loadSafetensors } from '../models/safetensors.ts';
+import { SequenceEncoder } from '../models/sequence-encoder.ts';
+import { TransformerLM } from '../models/transformer-lm.ts';
+import { UsageError } from './failure.ts';
+import type { CliTask } from './tasks/task.ts';
+import { taskNamed } from './tasks.ts';
+
+/** What a checkpoint's metadata tells of where it comes from; what it does not tell is undefined. */
+export interface Provenance {
+  path: string;
+  task: string | undefined;
+  /** Seed of the split into training and held-out prompts. */
+  splitSeed: number | undefined;
+  /** Diversity weight β it was distilled with; for a merged one, that of its diverse end. */
+  beta: number | undefined;
+  /** Guidance scale of its teacher. */
+  scale: number | undefined;
+  /** Digest of the base model it was finetuned from. */
+  base: string | undefined;
+  /** Whether it is a merge or an average. */
+  merged: boolean;
+  /** Interpolation weight λ of a merge of two. */
+  lambda: number | undefined;
+}
+
+/** The metadata that ties a checkpoint to its task and split. */
+export function taskMetadata({ name, seed }: CliTask): Record<string, string> {
+  return { task: name, split_seed: String(seed) };
+}
+
+/** Reads a checkpoint's metadata. Rejects with CheckpointError when the file is missing or damaged. */
+export async function readProvenance(path: string): Promise<Provenance> {
+  const { metadata } = await loadSafetensors(path);
+  const numberIn = (key: string): number | undefined => {
+    const value = Number(metadata[key] ?? 'none');
+    return Number.isFinite(value) ? value : undefined;
+  };
+  return {
+    path,
+    task: metadata.task,
+    splitSeed: numberIn('split_seed'),
+    beta: numberIn('beta'),
+    scale: numberIn('scale'),
+    base: metadata.base,
+    merged: metadata.merged_from !== undefined,
+    lambda: mergeWeight(metadata.merged_from, path),
+  };
+}
+
+function mergeWeight(mergedFrom: string | undefined, path: string): number | undefined {
+  if (mergedFrom === undefined) return undefined;
+  try {
+    const { weight } = JSON.parse(mergedFrom) as { weight?: unknown };
+    return typeof weight === 'number' ? weight : undefined;
+  } catch (cause) {
+    throw new CheckpointError(`${path}: 'merged_from' in the metadata is not valid JSON`, path, { cause });
+  }
+}
+
+/** The name of the task that checkpoints are for: the one given, which must not contradict them, or theirs. */
+export function taskOf(files: readonly Provenance[], given: string | undefined) {
+  const named = files.filter((file) => file.task !== undefined);
+  const name = given ?? named[0]?.task;
+  const other = named.find(({ task }) => task !== name);
+  if (other) throw new ValueError(`${other.path}: expected a checkpoint of task '${name}', got one of '${other.task}'`);
+  return taskNamed(name);
+}
+
+/**
+ * The seed of the split that checkpoints were trained with. Throws ValueError when they differ or do not tell, and
+ * none is given: judging a model on prompts that it was trained on would flatter it.
+ */
+export function splitSeedOf(files: readonly Provenance[], given: number | undefined): number {
+  if (given !== undefined) return given;
+  const told = files.filter((file) => file.splitSeed !== undefined);
+  const [first] = told;
+  const other = told.find(({ splitSeed }) => splitSeed !== first?.splitSeed);
+  if (first?.splitSeed === undefined) {
+    throw new ValueError(
+      `${files[0]?.path}: does not tell the seed of its split into training and held-out prompts; give it by --split-seed`,
+    );
+  }
+  if (other) {
+    throw new ValueError(
+      `${first.path} was trained on the split of seed ${first.splitSeed}, ${other.path} on that of ${other.splitSeed}; ` +
+        'use checkpoints of one split, or choose one by --split-seed',
+    );
+  }
+  return first.splitSeed;
+}
+
+/** Loads a language model that fits the task. Rejects with CheckpointError when it does not. */
+export async function loadLanguageModel(path: string, task: CliTask): Promise<TransformerLM> {
+  const model = await TransformerLM.load(path, { device: 'cpu' });
+  const needed = task.noPrompt.length + task.maxTokens;
+  if (model.vocabularySize !== task.vocabularySize || model.config.maxPositions < needed) {
+    throw new CheckpointError(
+      `${path}: task '${task.name}' expects ${task.vocabularySize} tokens and at least ${needed} positions, ` +
+        `got ${model.vocabularySize} and ${model.config.maxPositions}`,
+      path,
+    );
+  }
+  return model;
+}
+
+/** Loads an encoder that fits the task. Rejects with CheckpointError when it does not. */
+export async function loadEncoder(path: string, task: CliTask): Promise<SequenceEncoder> {
+  const encoder = await SequenceEncoder.load(path, { device: 'cpu' });
+  const { embedderVocabularySize: tokens, maxTokens } = task;
+  if (encoder.vocabularySize !== tokens || encoder.config.maxPositions < maxTokens) {
+    throw new CheckpointError(
+      `${path}: task '${task.name}' expects an encoder of ${tokens} tokens and at least ${maxTokens} positions, ` +
+        `got ${encoder.vocabularySize} and ${encoder.config.maxPositions}`,
+      path,
+    );
+  }
+  return encoder;
+}
+
+/** SHA-256 of a file, in hexadecimal. */
+export async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  } catch (cause) {
+    throw new CheckpointError(`${path}: cannot be read: ${(cause as Error).message}`, path, { cause });
+  }
+  return hash.digest('hex');
+}
+
+/** `value`, or a UsageError that says which option is missing. */
+export function required<T>(value: T | undefined, message: string): T {
+  if (value === undefined) throw new UsageError(message);
+  return value;
+}

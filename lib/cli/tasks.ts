@@ -1,0 +1,19 @@
+import { UsageError } from './failure.ts';
+import { chords } from './tasks/chords.ts';
+import type { TaskEntry } from './tasks/task.ts';
+
+/** Every task that the commands work on; the first is the default. */
+export const TASKS: readonly [TaskEntry, ...TaskEntry[]] = [chords];
+
+/** The task of a name, or the default one. */
+export function taskNamed(name: string = TASKS[0].name): TaskEntry {
+  const found = TASKS.find((task) => task.name === name);
+  if (found) return found;
+  throw new UsageError(`--task: expected one of ${TASKS.map((task) => task.name).join(', ')}, got '${name}'`);
+}
+
+/** A remark for an option's help: its default in every task. */
+export function defaultText(of: (task: TaskEntry) => string | number): string {
+  if (TASKS.length === 1) return `(default: ${of(TASKS[0])})`;
+  return `(default: ${TASKS.map((task) => `${of(task)} for ${task.name}`).join(', ')})`;
+}
