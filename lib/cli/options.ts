@@ -71,10 +71,7 @@ export function option<T>(flags: string, description: string, parser: Parser<T>)
 /** As `option`, and may be given several times: its value is the array of all. */
 export function repeatable<T>(flags: string, description: string, parser: Parser<T>): Option {
   const made = new Option(flags, description);
-  return made.argParser((given: string, earlier: T[] | undefined) => [
-    ...(earlier ?? []),
-    parsed(made, parser, given),
-  ]);
+  return made.argParser((given: string, earlier: T[] | undefined) => [...(earlier ?? []), parsed(made, parser, given)]);
 }
 
 function parsed<T>(made: Option, parser: Parser<T>, given: string): T {
@@ -88,4 +85,9 @@ function toNumber(text: string): number | undefined {
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) return undefined;
   const value = Number(text);
   return Number.isFinite(value) ? value : undefined;
+}
+
+/** Throws UsageError when the heads do not share the width evenly. */
+export function checkHeads({ width, heads }: { width: number; heads: number }): void {
+  if (width % heads !== 0) throw new UsageError(`--heads: expected a divisor of --width ${width}, got ${heads}`);
 }

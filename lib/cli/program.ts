@@ -14,15 +14,18 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 export function createProgram(): Command {
   const program = new Command('cfgdistill')
     .description(
-      'Diversity-rewarded distillation of classifier-free guidance (arXiv 2410.06084): finetunes an autoregressive\n' +
-        'model so that one pass gives what guidance needs two for, rewards it for generating different things for one\n' +
+      'Diversity-rewarded distillation of classifier-free guidance (arXiv 2410.06084): finetunes an autoregressive ' +
+        'model so that one pass gives what guidance needs two for, rewards it for generating different things for one ' +
         'prompt, and merges a quality-focused with a diversity-focused model.',
     )
     .version(version)
     .exitOverride()
     .configureOutput({
       outputError: (text, write) => {
-        const line = text.replace(/^error: /, '').trim().replace(/\s*\n\s*/g, ' ');
+        const line = text
+          .replace(/^error: /, '')
+          .trim()
+          .replace(/\s*\n\s*/g, ' ');
         write(`cfgdistill: ${line}\n`);
       },
     })

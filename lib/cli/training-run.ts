@@ -28,12 +28,27 @@ export function trainingOptions(output: string): Option[] {
     option('--state <folder>', 'where the unfinished run is kept (default: <output>.training)', text),
     new Option('--resume', 'go on with the unfinished run; its options are remembered'),
     new Option('--force', 'replace an existing output, and drop an unfinished run'),
-    option('--save-every <steps>', 'save the unfinished run every so many steps, 0 for never (default: 100)', integer(0)),
+    option(
+      '--save-every <steps>',
+      'save the unfinished run every so many steps, 0 for never (default: 100)',
+      integer(0),
+    ),
   ];
 }
 
+/** The given ones among some options. */
+export function pick<S extends object>(options: Partial<S>, keys: readonly (keyof S)[]): Partial<S> {
+  const found: Partial<S> = {};
+  for (const key of keys) if (options[key] !== undefined) found[key] = options[key];
+  return found;
+}
+
 /** Names of the files that trainers write into the state's folder. */
-export const STATE_FILES = { base: 'base.safetensors', embedder: 'contrastive.safetensors', distill: 'trainer.safetensors' };
+export const STATE_FILES = {
+  base: 'base.safetensors',
+  embedder: 'contrastive.safetensors',
+  distill: 'trainer.safetensors',
+};
 const OWN_FILES = [...Object.values(STATE_FILES), 'teacher.safetensors', 'embedder.safetensors', OUTPUT_MARKER];
 
 /** Something that trains step by step and can be saved in between. */
@@ -128,7 +143,9 @@ export class TrainingRun<S extends Record<keyof S, Setting>> {
       progress.stop();
       if (!(error instanceof Interrupted)) throw error;
       await save();
-      note(`Saved step ${trainer.step} of ${steps} in ${this.folder}. The same command with --resume goes on from there.`);
+      note(
+        `Saved step ${trainer.step} of ${steps} in ${this.folder}. The same command with --resume goes on from there.`,
+      );
       throw error;
     } finally {
       progress.stop();
