@@ -1,0 +1,48 @@
+// The optimiser: the norm of all gradients together, and one AdamW step over all parameters.
+//
+// Both take a list of tensors, so their arguments have no fixed size: the struct below, then `count` entries.
+#pragma once
+#include <cstdint>
+
+namespace cfgd {
+
+struct GlobalNormTensor {
+  const float* gradient;  // [n]
+  int64_t n;
+};
+
+/// norm[0] = √(Σ over all elements g²). In double over fixed chunks, combined in order: it cannot overflow on the way,
+/// and does not depend on the thread count. A NaN or infinite element is an error (CFGD_VALUE, naming the tensor by its
+/// place in the list), and so is a norm beyond float32.
+struct GlobalNormArgs {
+  int64_t count;
+  float* norm;  // [1]
+  // GlobalNormTensor[count]
+};
+
+struct AdamWTensor {
+  float* parameter;       // [n]
+  const float* gradient;  // [n]
+  float* first;           // [n]
+  float* second;          // [n]
+  int64_t n;
+  double weight_decay;
+};
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019; Kingma and
+/// Ba, "Adam", 2015), at step t = 1, 2, …, with the decay multiplied by the learning rate η as is usual:
+///   ĝ = g · min(1, max_norm / norm)         (just g without a norm)
+///   m ← β₁ m + (1 − β₁) ĝ,   v ← β₂ v + (1 − β₂) ĝ²
+///   θ ← θ (1 − η · decay) − η · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)
+/// All in place; nothing is changed when it fails: with a norm that is not a finite number ≥ 0, or, without a norm,
+/// when a gradient is not finite (CFGD_VALUE).
+struct AdamWArgs {
+  int64_t count;
+  double learning_rate, beta1, beta2, epsilon;
+  int64_t step;
+  const float* norm;  // [1], or null
+  double max_norm;    // > 0; infinite: no clipping
+  // AdamWTensor[count]
+};
+
+}  // namespace cfgd
