@@ -16,9 +16,11 @@ function newest(path) {
 
 const sources = Math.max(newest(join(root, 'native')), newest(join(root, 'binding.gyp')));
 if (!existsSync(binary) || statSync(binary).mtimeMs < sources) {
-  const steps = existsSync(join(root, 'build/Makefile')) && statSync(join(root, 'build/Makefile')).mtimeMs > newest(join(root, 'binding.gyp'))
-    ? ['build']
-    : ['configure', 'build'];
+  const steps =
+    existsSync(join(root, 'build/Makefile')) &&
+    statSync(join(root, 'build/Makefile')).mtimeMs > newest(join(root, 'binding.gyp'))
+      ? ['build']
+      : ['configure', 'build'];
   const result = spawnSync('npx', ['--no-install', 'node-gyp', ...steps, '--jobs', 'max', '--loglevel', 'warn'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],

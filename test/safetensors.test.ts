@@ -380,3 +380,11 @@ describe('float16 and bfloat16', () => {
     expect(() => fromFloat32(values, [3])).toThrow(ShapeError);
   });
 });
+
+describe('large headers', () => {
+  it('reads metadata of tens of megabytes, full of escapes, braces and quotes', () => {
+    const config = '{"a\\":\n}'.repeat(4_000_000);
+    const chunks = serializeSafetensors([], { config });
+    expect(parseSafetensors(chunks[0]!).metadata.config).toBe(config);
+  });
+});

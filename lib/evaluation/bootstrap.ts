@@ -5,7 +5,7 @@ import type { Interval } from './types.ts';
 
 export interface BootstrapOptions {
   /** Where the resamples come from; its state decides the interval, so seed it for a result that repeats. */
-  random: Random;
+  random: Pick<Random, 'integer'>;
   /** Number of resamples. Default 2000. */
   resamples?: number;
   /** Share of the resamples inside the interval, in (0, 1). Default 0.95. */
@@ -50,7 +50,8 @@ export function bootstrapMeans(columns: readonly Float64Array[], options: Bootst
 }
 
 /**
- * The middle of the draws of a statistic: from its (1 − level)/2 to its (1 + level)/2 quantile.
+ * The middle of the draws of a statistic: from its (1 − level)/2 to its (1 + level)/2 quantile,
+ * interpolated linearly between neighbouring draws.
  *
  * @param level in (0, 1); default 0.95
  */

@@ -27,17 +27,18 @@ const PLAIN: Partial<Record<Family, readonly (keyof PointParameters)[]>> = {
  */
 export class Judgements {
   readonly all: readonly PointJudgement[];
+  /** Share of the resamples inside an interval. */
+  readonly level: number;
   readonly #measured = new Map<PointJudgement, Record<Measure, number>>();
   readonly #resampled = new Map<PointJudgement, Record<Measure, Float64Array>>();
   readonly #resamples: number;
-  readonly #level: number;
 
   /** @throws ValueError or ShapeError when the points were not all judged on the same number of prompts */
   constructor(judgements: readonly PointJudgement[], options: BootstrapOptions) {
     if (judgements.length === 0) throw new ValueError('judgements: expected 1 or more points, got none', 'judgements');
     this.all = judgements;
     this.#resamples = options.resamples ?? 2000;
-    this.#level = options.level ?? 0.95;
+    this.level = options.level ?? 0.95;
     const columns = judgements.flatMap(({ perPrompt }) => MEASURES.map((measure) => perPrompt[measure]));
     const draws = bootstrapMeans(columns, options);
     judgements.forEach((judgement, index) => {
@@ -94,7 +95,7 @@ export class Judgements {
 
   /** A function of the points' means, and its percentile interval over the resampled prompts. */
   estimate(statistic: (mean: MeanOf) => number): Estimate {
-    const { value, interval } = this.estimateAt(statistic, [this.#level]);
+    const { value, interval } = this.estimateAt(statistic, [this.level]);
     return { value, interval: interval[0]! };
   }
 

@@ -1,10 +1,10 @@
 import type { Estimate } from './bootstrap.ts';
 import type { Claim, Interval } from './types.ts';
 
-/** A figure for a sentence: two or three digits after the point, a true minus sign. */
-export function figure(value: number, digits = 3): string {
+/** A figure for a sentence: three digits after the point, a true minus sign, no minus before zero. */
+export function figure(value: number): string {
   return value
-    .toFixed(digits)
+    .toFixed(3)
     .replace(/^-(?=0\.?0*$)/, '')
     .replace('-', '−');
 }

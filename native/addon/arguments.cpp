@@ -153,6 +153,21 @@ void refuse_overlap(const Span<float>& out, const Span<float>& in, const char* i
     fail(CFGD_VALUE, "out", "expected memory of its own or exactly that of %s, got a partial overlap", in_name);
 }
 
+int64_t rows_of(int64_t length, int64_t vocab, const char* argument) {
+  if (length % vocab)
+    fail(CFGD_SHAPE, argument, "expected a multiple of vocab = %lld elements, got %lld", static_cast<long long>(vocab),
+         static_cast<long long>(length));
+  return length / vocab;
+}
+
+int64_t vocab_of(const Tensor& logits, const char* argument) {
+  const int64_t vocab = logits.shape[1];
+  if (vocab < 1 || vocab > INT32_MAX)
+    fail(CFGD_SHAPE, argument, "expected [rows, vocab] with a vocabulary of 1 to %d, got %s", INT32_MAX,
+         logits.shape.text().c_str());
+  return vocab;
+}
+
 void submit(Napi::Env env, Op op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
             const std::vector<const Tensor*>& outputs, bool keeps_outputs) {
   Command command{op, std::move(args), {}, {}, keeps_outputs};

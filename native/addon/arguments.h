@@ -43,6 +43,11 @@ Span<int32_t> ints_of(const Napi::Value& value, const char* argument, int64_t le
 /// `out` may be one of the inputs exactly; a partial overlap is an error.
 void refuse_overlap(const Span<float>& out, const Span<float>& in, const char* in_name);
 
+/// Rows of [rows, vocab] from a flat length; throws CFGD_SHAPE unless the vocabulary divides it.
+int64_t rows_of(int64_t length, int64_t vocab, const char* argument);
+/// The vocabulary of a tensor [rows, vocab]; throws CFGD_SHAPE when it is 0.
+int64_t vocab_of(const Tensor& logits, const char* argument);
+
 /// Sends an operation to the tensors' device: to its queue, or into the program being recorded.
 void submit(Napi::Env env, Op op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,
             std::initializer_list<const Tensor*> outputs, bool keeps_outputs = false);

@@ -6,14 +6,6 @@
 namespace cfgd {
 namespace {
 
-/// Rows of [rows, vocab] from a flat length; the vocabulary must divide it.
-int64_t rows_of(int64_t length, int64_t vocab, const char* argument) {
-  if (length % vocab)
-    fail(CFGD_SHAPE, argument, "expected a multiple of vocab = %lld elements, got %lld", static_cast<long long>(vocab),
-         static_cast<long long>(length));
-  return length / vocab;
-}
-
 DrawOptions draw_options(const Napi::Value& temperature, const Napi::Value& top_k, const Napi::Value& top_p,
                          const Napi::Value& seed) {
   DrawOptions draw{1, 0, 1, seed_of(seed, "seed")};
@@ -23,7 +15,7 @@ DrawOptions draw_options(const Napi::Value& temperature, const Napi::Value& top_
   if (!is_absent(top_p)) {
     const double p = number_of(top_p, "topP");
     if (!(p > 0 && p <= 1)) fail(CFGD_VALUE, "topP", "expected more than 0 and at most 1, got %g", p);
-    draw.top_p = static_cast<float>(p);
+    draw.top_p = p;
   }
   return draw;
 }
@@ -37,10 +29,13 @@ Napi::Value guided_logits_now(const Napi::CallbackInfo& info) {
   const Span<float> uncond = floats_of(info[1], "uncond", cond.length), out = floats_of(info[4], "out", cond.length);
   refuse_overlap(out, cond, "cond");
   refuse_overlap(out, uncond, "uncond");
-  if (info[2].IsNumber())
+  if (info[2].IsNumber()) {
     args.scale = finite_of(info[2], "scale");
-  else
-    args.scales = floats_of(info[2], "scale", args.rows).data;
+  } else {
+    const Span<float> scales = floats_of(info[2], "scale", args.rows);
+    refuse_overlap(out, scales, "scale");
+    args.scales = scales.data;
+  }
   args.cond = cond.data;
   args.uncond = uncond.data;
   args.out = out.data;
@@ -53,7 +48,7 @@ Napi::Value guided_logits(const Napi::CallbackInfo& info) {
   GuidedLogitsArgs args{};
   const Tensor& cond = tensor_of(info[0], "cond", DType::f32, {-1, -1});
   args.rows = cond.shape[0];
-  args.vocab = cond.shape[1];
+  args.vocab = vocab_of(cond, "cond");
   const Tensor& uncond = tensor_of(info[1], "uncond", DType::f32, {args.rows, args.vocab});
   expect_same_device(cond, "cond", uncond, "uncond");
   std::vector<const Tensor*> inputs = {&cond, &uncond};
@@ -100,7 +95,7 @@ Napi::Value sample_guided(const Napi::CallbackInfo& info) {
   SampleGuidedArgs args{};
   const Tensor& cond = tensor_of(info[0], "cond", DType::f32, {-1, -1});
   args.rows = cond.shape[0];
-  args.vocab = cond.shape[1];
+  args.vocab = vocab_of(cond, "cond");
   std::vector<const Tensor*> inputs = {&cond};
   if (!is_absent(info[1])) {
     const Tensor& uncond = tensor_of(info[1], "uncond", DType::f32, {args.rows, args.vocab});
@@ -141,7 +136,7 @@ Napi::Value decode_sample(const Napi::CallbackInfo& info) {
   const Tensor& logits = tensor_of(info[0], "logits", DType::f32, {-1, -1});
   const Tensor& streams = tensor_of(info[2], "streams", DType::i32, {-1});
   args.rows = streams.shape[0];
-  args.vocab = logits.shape[1];
+  args.vocab = vocab_of(logits, "logits");
   if (!args.rows || (logits.shape[0] != args.rows && logits.shape[0] != 2 * args.rows))
     fail(CFGD_SHAPE, "logits", "expected %lld or %lld rows, got %s", static_cast<long long>(args.rows),
          static_cast<long long>(2 * args.rows), logits.shape.text().c_str());
@@ -165,7 +160,7 @@ Napi::Value decode_sample(const Napi::CallbackInfo& info) {
   args.next = next.data<int32_t>();
   args.history = history.data<int32_t>();
   args.history_log_probs = log_probs.data();
-  submit(info.Env(), Op::decode_sample, bytes_of(args), {&logits, &scales, &streams, &position, &finished, &next, &history},
+  submit(info.Env(), Op::decode_sample, bytes_of(args), {&logits, &scales, &streams, &position, &finished, &unfinished, &next, &history, &log_probs},
          {&position, &finished, &unfinished, &next, &history, &log_probs});
   return info.Env().Undefined();
 }

@@ -1,8 +1,122 @@
+#include "ops/merge/merge.h"
+
+#include <cmath>
+#include <cstring>
+
 #include "addon/arguments.h"
 #include "addon/families.h"
 
 namespace cfgd {
+namespace {
 
-void export_merge(Napi::Object exports) { (void)exports; }
+double weight_of(const Napi::Value& value, const char* argument) {
+  const double weight = number_of(value, argument);
+  if (!std::isfinite(weight)) fail(CFGD_VALUE, argument, "expected a finite number, got %g", weight);
+  return weight;
+}
+
+// (a, b, weight, out): typed arrays, now.
+Napi::Value lerp_now(const Napi::CallbackInfo& info) {
+  const Span<float> a = floats_of(info[0], "a"), b = floats_of(info[1], "b", a.length);
+  const Span<float> out = floats_of(info[3], "out", a.length);
+  refuse_overlap(out, a, "a");
+  refuse_overlap(out, b, "b");
+  run_now(Op::lerp, bytes_of(LerpArgs{a.data, b.data, out.data, weight_of(info[2], "weight"), a.length}));
+  return info.Env().Undefined();
+}
+
+void expect_same_shape(const Tensor& tensor, const char* argument, const Tensor& other, const char* other_name) {
+  if (!(tensor.shape == other.shape))
+    fail(CFGD_SHAPE, argument, "expected the shape of %s, %s, got %s", other_name, other.shape.text().c_str(),
+         tensor.shape.text().c_str());
+  expect_same_device(other, other_name, tensor, argument);
+}
+
+// (a, b, weight): tensors of one shape.
+Napi::Value lerp(const Napi::CallbackInfo& info) {
+  const Tensor &a = tensor_of(info[0], "a", DType::f32), &b = tensor_of(info[1], "b", DType::f32);
+  expect_same_shape(b, "b", a, "a");
+  const double weight = weight_of(info[2], "weight");
+  Tensor out = a.device().empty(DType::f32, a.shape);
+  submit(info.Env(), Op::lerp, bytes_of(LerpArgs{a.data(), b.data(), out.data(), weight, a.shape.elements()}), {&a, &b},
+         {&out});
+  return TensorObject::wrap(info.Env(), std::move(out));
+}
+
+/// The elements of a list that must not be empty.
+Napi::Array list_of(const Napi::Value& value, const char* argument) {
+  if (!value.IsArray()) fail(CFGD_VALUE, argument, "expected an array");
+  const auto list = value.As<Napi::Array>();
+  if (!list.Length()) fail(CFGD_SHAPE, argument, "expected at least one element, got none");
+  return list;
+}
+
+/// Weights divided by their sum.
+std::vector<double> shares_of(const Napi::Value& value, uint32_t count) {
+  const Napi::Array list = list_of(value, "weights");
+  if (list.Length() != count) fail(CFGD_SHAPE, "weights", "expected %u, one per input, got %u", count, list.Length());
+  std::vector<double> weights(count);
+  double sum = 0;
+  for (uint32_t i = 0; i < count; i++) sum += weights[i] = weight_of(list.Get(i), "weights");
+  if (sum == 0 || !std::isfinite(sum)) fail(CFGD_VALUE, "weights", "expected a finite sum other than 0, got %g", sum);
+  for (double& weight : weights) weight /= sum;
+  return weights;
+}
+
+std::vector<std::byte> average_args(float* out, int64_t n, const std::vector<const float*>& inputs,
+                                    const std::vector<double>& weights) {
+  std::vector<std::byte> bytes(sizeof(WeightedAverageArgs) + inputs.size() * sizeof(WeightedInput));
+  const WeightedAverageArgs header{out, n, static_cast<int64_t>(inputs.size())};
+  std::memcpy(bytes.data(), &header, sizeof header);
+  for (size_t i = 0; i < inputs.size(); i++) {
+    const WeightedInput input{inputs[i], weights[i]};
+    std::memcpy(bytes.data() + sizeof header + i * sizeof input, &input, sizeof input);
+  }
+  return bytes;
+}
+
+// (arrays, weights, out): typed arrays, now.
+Napi::Value weighted_average_now(const Napi::CallbackInfo& info) {
+  const Napi::Array list = list_of(info[0], "arrays");
+  const std::vector<double> weights = shares_of(info[1], list.Length());
+  const Span<float> out = floats_of(info[2], "out");
+  std::vector<const float*> inputs;
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const std::string name = "arrays[" + std::to_string(i) + "]";
+    const Span<float> input = floats_of(list.Get(i), name.c_str(), out.length);
+    refuse_overlap(out, input, name.c_str());
+    inputs.push_back(input.data);
+  }
+  run_now(Op::weighted_average, average_args(out.data, out.length, inputs, weights));
+  return info.Env().Undefined();
+}
+
+// (tensors, weights): tensors of one shape.
+Napi::Value weighted_average(const Napi::CallbackInfo& info) {
+  const Napi::Array list = list_of(info[0], "arrays");
+  const std::vector<double> weights = shares_of(info[1], list.Length());
+  std::vector<const Tensor*> tensors;
+  std::vector<const float*> inputs;
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const std::string name = "arrays[" + std::to_string(i) + "]";
+    const Tensor& tensor = tensor_of(list.Get(i), name.c_str(), DType::f32);
+    if (i) expect_same_shape(tensor, name.c_str(), *tensors[0], "arrays[0]");
+    tensors.push_back(&tensor);
+    inputs.push_back(tensor.data());
+  }
+  Tensor out = tensors[0]->device().empty(DType::f32, tensors[0]->shape);
+  submit(info.Env(), Op::weighted_average, average_args(out.data(), out.shape.elements(), inputs, weights), tensors,
+         {&out});
+  return TensorObject::wrap(info.Env(), std::move(out));
+}
+
+}  // namespace
+
+void export_merge(Napi::Object exports) {
+  export_function<lerp_now>(exports, "lerpNow");
+  export_function<lerp>(exports, "lerp");
+  export_function<weighted_average_now>(exports, "weightedAverageNow");
+  export_function<weighted_average>(exports, "weightedAverage");
+}
 
 }  // namespace cfgd

@@ -46,8 +46,11 @@ inline float reduce_max(Vec v) {
   return m;
 }
 inline bool any(IVec mask) {
-  int32_t bits = 0;
-  for (int i = 0; i < kLanes; i++) bits |= mask[i];
+  // As 64-bit words: the compilers turn this into a single test of the register.
+  typedef int64_t Words __attribute__((vector_size(kLanes * 4)));
+  const Words words = (Words)mask;
+  int64_t bits = 0;
+  for (int i = 0; i < kLanes / 2; i++) bits |= words[i];
   return bits != 0;
 }
 

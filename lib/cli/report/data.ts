@@ -13,7 +13,7 @@ import {
 import { count, fixed, parameterText, shortLabel, withInterval } from './format.ts';
 import { type ChordJudge, type ChordSamples, packSamples } from './samples.ts';
 
-/** A point as the page's script wants it: figures as null where they are not finite. */
+/** A point as the page's script wants it; figures that are not finite reach it as null. */
 export interface PagePoint extends Omit<Point, 'parameters'> {
   /** Short label in the figure. */
   label: string;
@@ -35,7 +35,7 @@ export interface PageData {
   sweeps: Sweep[];
   front: number[];
   gallery: {
-    prompts: { label: string; instrument: string; strings: number | null }[];
+    prompts: { label: string; instrument: string }[];
     /** [point][prompt]: packed voicings. */
     voicings: (string[] | null)[];
     /** Generators shown from the start, besides the merge path. */
@@ -85,7 +85,6 @@ export function pageData(report: Report, samples: ChordSamples, options: ChordOp
       prompts: samples.prompts.map((prompt) => ({
         label: `${prompt.key} ${prompt.suffix}, ${prompt.instrument}`,
         instrument: prompt.instrument,
-        strings: tunings.find(([instrument]) => instrument === prompt.instrument)?.[1].length ?? null,
       })),
       voicings,
       rows: galleryRows(points).filter((index) => voicings[index] !== null),

@@ -84,7 +84,7 @@ function gallerySection(report: Report, data: PageData): Html {
     voicings[index] === null ? null : html`<option value="${index}">${point.name}</option>`,
   );
   return html`<section id="gallery" aria-labelledby="gallery-title"><h2 id="gallery-title">What they answer</h2>
-<p>Choose a prompt: each row shows what one generator drew for it, identical voicings once with how often they came, the most frequent first. So a <b>long row of valid chords</b> is what one wants; a short row is a generator that repeats itself. <span class="audible">Press a chord to hear it.</span></p>
+<p>Choose a prompt: each row shows what one generator drew for it, identical voicings once with how often they came, the valid ones first. So a <b>long row of valid chords</b> is what one wants; a short row is a generator that repeats itself. <span class="audible">Press a chord to hear it.</span></p>
 <div class="controls"><span class="picker"><button type="button" id="gallery-previous" aria-label="Previous prompt">◀</button>
 <label><span class="hidden">Prompt</span><select id="gallery-prompt">${options}</select></label>
 <button type="button" id="gallery-next" aria-label="Next prompt">▶</button></span>

@@ -16,12 +16,10 @@ export function headline(report: Report): Html | null {
   const { points } = report;
   const base = points.find((point) => point.family === 'base');
   const among = (title: string, index: number) => ({ title, point: points[index] });
+  const guided = points[best(points, (point) => (point.family === 'guidance' ? point.quality : Number.NaN))];
   const figures = [
     { title: 'Base model', point: base },
-    among(
-      'CFG at its best',
-      best(points, (point) => (point.family === 'guidance' ? point.quality : Number.NaN)),
-    ),
+    { title: 'CFG at its best', point: guided },
     among(
       'Distilled, quality only',
       best(points, (point) => (point.family === 'distilled' && point.parameters.beta === 0 ? 0 : Number.NaN)),
@@ -32,13 +30,14 @@ export function headline(report: Report): Html | null {
     ),
   ].filter((entry): entry is { title: string; point: Point } => entry.point !== undefined);
   if (figures.length === 0) return null;
-  return html`<div class="headline">${figures.map(({ title, point }) => tile(title, point, base))}</div>`;
+  return html`<div class="headline">${figures.map(({ title, point }) => tile(title, point, guided))}</div>`;
 }
 
-function tile(title: string, point: Point, base: Point | undefined): Html {
+function tile(title: string, point: Point, guided: Point | undefined): Html {
   const passes = figureOfPasses(point.passesPerToken);
-  const speed = base === undefined ? Number.NaN : point.tokensPerSecond / base.tokensPerSecond;
-  const relative = Number.isFinite(speed) && point !== base ? `, ${fixed(speed)}× the base’s speed` : '';
+  const trained = point.family === 'distilled' || point.family === 'merged';
+  const speed = trained && guided !== undefined ? point.tokensPerSecond / guided.tokensPerSecond : Number.NaN;
+  const relative = Number.isFinite(speed) ? `, ${fixed(speed, 1)}× CFG’s speed` : '';
   return html`<div class="tile" data-family="${point.family}"><h3>${title}</h3><p class="who">${point.name}</p>
 <dl class="tile-figures"><div><dt>quality</dt><dd>${fixed(point.quality)}</dd></div><div><dt>diversity</dt><dd>${fixed(point.diversity)}</dd></div></dl>
 <p class="cost">${passes} ${passes === '1' ? 'pass' : 'passes'} per token${relative}</p></div>`;
@@ -50,18 +49,18 @@ function figureList(figures: Record<string, number | number[]>): Html {
   )}</dl>`;
 }
 
-function verdict(good: boolean, text: string): Html {
-  return html`<span class="verdict ${good ? 'good' : 'bad'}"><span aria-hidden="true">${good ? '✓' : '✗'}</span> ${text}</span>`;
+function verdict(good: boolean, text: string, mark = good ? '✓' : '✗'): Html {
+  return html`<span class="verdict ${good ? 'good' : 'bad'}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
 export function claimsSection(report: Report): Html {
   const rows = report.claims.map(
     ({ claim, holds, figures, why }) =>
-      html`<tr><th scope="row">${claim}</th><td>${verdict(holds, holds ? 'holds' : 'not shown')}</td><td>${figureList(figures)}</td><td>${why}</td></tr>\n`,
+      html`<tr><th scope="row">${claim}</th><td>${verdict(holds, holds ? 'holds' : 'does not hold')}</td><td>${figureList(figures)}</td><td>${why}</td></tr>\n`,
   );
   const signs = report.failureSigns.map(
     ({ sign, seen, figures }) =>
-      html`<tr><th scope="row">${sign}</th><td>${verdict(!seen, seen ? 'seen' : 'not seen')}</td><td>${figureList(figures)}</td></tr>\n`,
+      html`<tr><th scope="row">${sign}</th><td>${verdict(!seen, seen ? 'seen' : 'not seen', seen ? '!' : '✓')}</td><td>${figureList(figures)}</td></tr>\n`,
   );
   return html`<section id="claims" aria-labelledby="claims-title"><h2 id="claims-title">The method’s claims, tested here</h2>
 <p>Each is computed from the points above and their intervals on this one run; nothing is asserted beforehand.</p>

@@ -30,6 +30,8 @@ export interface ChordTaskOptions {
  */
 export class ChordTask {
   readonly name = 'chords';
+  /** Of the split and of the caption noise. */
+  readonly seed: number;
   /** Number of tokens, shared by prompts and answers; the two use different ones. */
   readonly vocabularySize: number;
   /** Number of answer tokens: they are 0 … answerTokens − 1, so an embedder of answers needs no more. */
@@ -55,6 +57,7 @@ export class ChordTask {
 
   constructor({ seed, heldOutShare = 1 / 8, captionNoise = 0.35 }: ChordTaskOptions) {
     const random = new Random(seed);
+    this.seed = seed;
     const { voicings, prompts, suffixes } = loadChordDatabase();
     this.#vocabulary = new ChordVocabulary(suffixes);
     this.#rules = new ChordRules(voicings);

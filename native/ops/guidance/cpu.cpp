@@ -2,7 +2,7 @@
 
 #include "cpu/kernel.h"
 #include "cpu/scratch.h"
-#include "cpu/simd.h"
+#include "ops/guidance/combine.h"
 #include "ops/random/philox.h"
 
 namespace cfgd::CFGD_ISA {
@@ -12,83 +12,18 @@ constexpr int64_t kElementsPerChunk = 16384;  // a few microseconds of work per 
 
 int64_t rows_per_chunk(int64_t vocab) { return vocab >= kElementsPerChunk ? 1 : kElementsPerChunk / (vocab + 1) + 1; }
 
-/// The first fault of a loop: rows run in any order, but the lowest faulty row is the one reported.
-struct Fault {
-  int64_t row = INT64_MAX;
-  int64_t token = -1;  // −1: the row has no finite logit
-  const char* what = "";
-};
-
-void note(Fault& fault, int64_t row, int64_t token, const char* what) {
-  // Rarely taken, and by at most a few threads: a lock of the compiler's own suffices.
-  static char lock = 0;
-  while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE)) {
-  }
-  if (row < fault.row) fault = {row, token, what};
-  __atomic_clear(&lock, __ATOMIC_RELEASE);
-}
-
-int32_t report(const Fault& fault, cfgd_status* status) {
-  if (fault.row == INT64_MAX) return CFGD_OK;
-  const long long row = fault.row, token = fault.token;
-  if (token < 0)
-    return cfgd_fail(status, CFGD_VALUE, "cond", "expected at least one finite logit in row %lld, got none", row);
-  return cfgd_fail(status, CFGD_VALUE, fault.what, "expected a finite logit or -Infinity at [%lld, %lld], got %s", row,
-                   token, "NaN or Infinity");
-}
-
-/// Which argument is bad at a token known to be bad.
-const char* culprit(const float* cond, const float* uncond, int64_t token) {
-  const float c = cond[token];
-  return uncond && c == c && c < INFINITY ? "uncond" : "cond";
-}
-
-/// Combines one row. Returns the first token whose inputs are NaN or +∞, or −1.
-int64_t combine_row(const float* cond, const float* uncond, float scale, float* out, int64_t vocab) {
-  const Vec infinity = broadcast(INFINITY);
-  IVec bad = {};
-  const bool plain = !uncond, first = scale == 0, second = scale == 1;
-  auto combined = [&](Vec c, Vec u) {
-    bad |= (!(c < infinity)) | (!(u < infinity));
-    const Vec mixed = first ? u : second ? c : u + scale * (c - u);
-    return (c == -infinity) | (u == -infinity) ? -infinity : mixed;
-  };
-  int64_t i = 0;
-  for (; i + kLanes <= vocab; i += kLanes) {
-    const Vec c = load(cond + i);
-    if (plain) {
-      bad |= !(c < infinity);
-      store(out + i, c);
-    } else {
-      store(out + i, combined(c, load(uncond + i)));
-    }
-  }
-  if (i < vocab) {
-    const int n = static_cast<int>(vocab - i);
-    const Vec c = load_part(cond + i, n, 0);
-    if (plain) bad |= !(c < infinity);
-    store_part(out + i, plain ? c : combined(c, load_part(uncond + i, n, 0)), n);
-  }
-  if (!any(bad)) return -1;
-  for (int64_t t = 0; t < vocab; t++)
-    if (!(cond[t] < INFINITY) || (uncond && !(uncond[t] < INFINITY))) return t;
-  return -1;
-}
-
 int32_t guided_logits(const GuidedLogitsArgs& a, const Parallel& parallel, cfgd_status* status) {
   Fault fault;
   parallel(a.rows, rows_per_chunk(a.vocab), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
-      const float* cond = a.cond + r * a.vocab;
-      const float* uncond = a.uncond + r * a.vocab;
-      // Looked up first: the output may overwrite the inputs.
-      const float scale = a.scales ? a.scales[r] : a.scale;
-      const bool in_place = a.out == a.cond || a.out == a.uncond;
-      const int64_t token = combine_row(cond, uncond, scale, a.out + r * a.vocab, a.vocab);
-      if (token >= 0) note(fault, r, token, in_place ? "cond" : culprit(cond, uncond, token));
+      Flaw flaw;
+      const Guidance guidance = guidance_of(a.scales, a.scale, true, r, flaw);
+      const int64_t at = r * a.vocab;
+      if (!flaw) flaw = combine_row(guidance, a.cond + at, a.uncond + at, a.out + at, a.vocab);
+      if (flaw) fault.note(r, flaw);
     }
   });
-  return report(fault, status);
+  return fault.report(status);
 }
 
 /// A float as an unsigned integer of the same order.
@@ -199,84 +134,101 @@ struct Drawn {
   float log_prob;
 };
 
-constexpr int64_t kSumChunk = 256;
+/// Sum of the weights [begin, end) of one chunk of kSumChunk at most.
+double chunk_mass(const float* weights, int64_t begin, int64_t end) {
+  Vec sum = {};
+  for_each_vector(begin, end, [&](int64_t i, auto io) { sum += io.load(weights + i, 0); });
+  return reduce_add(sum);
+}
 
 /// Sum of a row's weights, chunks in double so that the error does not grow with the vocabulary.
-double sum_of(const float* weights, int64_t vocab) {
+double mass_of(const float* weights, int64_t vocab) {
   double total = 0;
-  for (int64_t i = 0; i < vocab; i += kSumChunk) {
-    const int64_t end = i + kSumChunk < vocab ? i + kSumChunk : vocab;
-    Vec v = {};
-    int64_t t = i;
-    for (; t + kLanes <= end; t += kLanes) v += load(weights + t);
-    if (t < end) v += load_part(weights + t, static_cast<int>(end - t), 0);
-    total += reduce_add(v);
-  }
+  for (int64_t i = 0; i < vocab; i += kSumChunk)
+    total += chunk_mass(weights, i, i + kSumChunk < vocab ? i + kSumChunk : vocab);
   return total;
+}
+
+/// The token at which the running sum of the weights passes `target`; never one of weight 0. Where rounding leaves the
+/// sum short, it is the last token that has weight.
+int64_t invert(const float* weights, int64_t vocab, double target) {
+  int64_t chunk = 0;
+  double left = target;
+  for (int64_t begin = 0; begin < vocab; begin += kSumChunk) {
+    const double mass = chunk_mass(weights, begin, begin + kSumChunk < vocab ? begin + kSumChunk : vocab);
+    if (mass == 0) continue;
+    chunk = begin;
+    left = target;
+    if (target < mass) break;
+    target -= mass;
+  }
+  int64_t token = -1;
+  for (int64_t t = chunk; t < vocab && t < chunk + kSumChunk; t++) {
+    if (weights[t] == 0) continue;
+    token = t;
+    left -= weights[t];
+    if (left < 0) break;
+  }
+  return token;
 }
 
 /// Draws from logits that are already combined, in s.logits. Returns token −1 for an empty support.
 Drawn draw_row(RowSpace& s, int64_t vocab, const DrawOptions& options, uint64_t stream, uint32_t position) {
-  float best = -INFINITY;
-  int64_t best_token = -1;
-  for (int64_t t = 0; t < vocab; t++)
-    if (s.logits[t] > best) {
-      best = s.logits[t];
-      best_token = t;
-    }
-  if (best_token < 0) return {-1, 0};
-  if (options.temperature == 0) return {static_cast<int32_t>(best_token), 0};
-
-  const float inverse = 1.0f / options.temperature;
-  int64_t i = 0;
-  for (; i + kLanes <= vocab; i += kLanes) store(s.weights + i, exp((load(s.logits + i) - best) * inverse));
-  if (i < vocab) {
-    const int n = static_cast<int>(vocab - i);
-    store_part(s.weights + i, exp((load_part(s.logits + i, n, 0) - best) * inverse), n);
+  const float best = max_of(s.logits, vocab);
+  if (best == -INFINITY) return {-1, 0};
+  if (options.temperature == 0) {
+    int32_t token = 0;
+    while (s.logits[token] != best) token++;
+    return {token, 0};
   }
+  // Divided, not multiplied by the inverse: that of a tiny temperature is beyond float32.
+  const Vec temperature = broadcast(options.temperature);
+  for_each_vector(0, vocab, [&](int64_t i, auto io) {
+    io.store(s.weights + i, exp((io.load(s.logits + i, 0) - best) / temperature));
+  });
   if (options.top_k) keep_top_k(s, vocab, options.top_k);
-  if (options.top_p < 1) keep_top_p(s, vocab, options.top_p * sum_of(s.weights, vocab));
-
-  const double total = sum_of(s.weights, vocab);
-  double target = philox_uniform(philox(options.seed, stream, position, kPurposeSample)) * total;
-  int64_t last = best_token;
-  for (int64_t t = 0; t < vocab; t++) {
-    if (s.weights[t] == 0) continue;
-    last = t;
-    target -= s.weights[t];
-    if (target < 0) break;
+  if (options.top_p < 1) {
+    const double p = options.top_p;
+    keep_top_p(s, vocab, (p - 1e-6 * p * (1 - p)) * mass_of(s.weights, vocab));
   }
-  const double log_prob = static_cast<double>(s.logits[last] - best) / options.temperature - std::log(total);
-  return {static_cast<int32_t>(last), static_cast<float>(log_prob)};
+  const double total = mass_of(s.weights, vocab);
+  const double target = philox_uniform(philox(options.seed, stream, position, kPurposeSample)) * total;
+  const int64_t token = invert(s.weights, vocab, target);
+  const double log_prob =
+      (static_cast<double>(s.logits[token]) - best) / options.temperature - std::log(total);
+  return {static_cast<int32_t>(token), static_cast<float>(log_prob)};
 }
+
+constexpr Flaw kNoSupport = {"cond", "at least one token with finite logits", -1, 0, "none"};
 
 int32_t sample_guided(const SampleGuidedArgs& a, const Parallel& parallel, cfgd_status* status) {
   Fault fault;
   parallel(a.rows, rows_per_chunk(a.vocab), [&](int64_t begin, int64_t end) {
     RowSpace space = row_space(a.vocab);
     for (int64_t r = begin; r < end; r++) {
-      const float* cond = a.cond + r * a.vocab;
-      const float* uncond = a.uncond ? a.uncond + r * a.vocab : nullptr;
-      const float scale = a.scales ? a.scales[r] : a.scale;
-      const int64_t bad = combine_row(cond, uncond, scale, space.logits, a.vocab);
-      if (bad >= 0) {
-        note(fault, r, bad, culprit(cond, uncond, bad));
-        continue;
-      }
+      Flaw flaw;
+      const int64_t at = r * a.vocab;
+      const Guidance guidance = guidance_of(a.scales, a.scale, a.uncond != nullptr, r, flaw);
       const int64_t stream = a.counters ? a.counters[r] : a.offset + r;
-      const Drawn drawn = draw_row(space, a.vocab, a.draw, static_cast<uint64_t>(stream), 0);
-      if (drawn.token < 0) note(fault, r, -1, "");
-      a.tokens[r] = drawn.token;
-      a.log_probs[r] = drawn.log_prob;
+      if (!flaw && stream < 0) flaw = {"offset", "a counter of at least 0", -1, static_cast<double>(stream)};
+      if (!flaw) flaw = combine_row(guidance, a.cond + at, a.uncond ? a.uncond + at : nullptr, space.logits, a.vocab);
+      if (!flaw) {
+        const Drawn drawn = draw_row(space, a.vocab, a.draw, static_cast<uint64_t>(stream), 0);
+        a.tokens[r] = drawn.token;
+        a.log_probs[r] = drawn.log_prob;
+        if (drawn.token < 0) flaw = kNoSupport;
+      }
+      if (flaw) fault.note(r, flaw);
     }
   });
-  return report(fault, status);
+  return fault.report(status);
 }
 
 int32_t decode_sample(const DecodeSampleArgs& a, const Parallel& parallel, cfgd_status* status) {
   const int32_t position = *a.position;
-  if (position >= a.capacity)
-    return cfgd_fail(status, CFGD_VALUE, "capacity", "expected at most %lld tokens", static_cast<long long>(a.capacity));
+  if (position < 0 || position >= a.capacity)
+    return cfgd_fail(status, CFGD_VALUE, "position", "expected a position in the history's capacity of %lld, got %d",
+                     static_cast<long long>(a.capacity), position);
   Fault fault;
   parallel(a.rows, rows_per_chunk(a.vocab), [&](int64_t begin, int64_t end) {
     RowSpace space = row_space(a.vocab);
@@ -288,17 +240,17 @@ int32_t decode_sample(const DecodeSampleArgs& a, const Parallel& parallel, cfgd_
         *log_prob = 0;
         continue;
       }
+      Flaw flaw;
+      const Guidance guidance = guidance_of(a.scales, 1, a.branches == 2, r, flaw);
       const float* cond = a.logits + r * a.vocab;
-      const float* uncond = a.branches == 2 ? a.logits + (a.rows + r) * a.vocab : nullptr;
-      const int64_t bad = combine_row(cond, uncond, uncond ? a.scales[r] : 1.0f, space.logits, a.vocab);
-      if (bad >= 0) {
-        note(fault, r, bad, culprit(cond, uncond, bad));
-        continue;
+      if (!flaw) flaw = combine_row(guidance, cond, cond + a.rows * a.vocab, space.logits, a.vocab);
+      Drawn drawn{-1, 0};
+      if (!flaw) {
+        drawn = draw_row(space, a.vocab, a.draw, static_cast<uint32_t>(a.streams[r]), static_cast<uint32_t>(position));
+        if (drawn.token < 0) flaw = kNoSupport;
       }
-      const Drawn drawn = draw_row(space, a.vocab, a.draw, static_cast<uint32_t>(a.streams[r]),
-                                   static_cast<uint32_t>(position));
-      if (drawn.token < 0) {
-        note(fault, r, -1, "");
+      if (flaw) {
+        fault.note(r, flaw);
         continue;
       }
       *token = drawn.token;
@@ -311,7 +263,7 @@ int32_t decode_sample(const DecodeSampleArgs& a, const Parallel& parallel, cfgd_
   for (int64_t r = 0; r < a.rows; r++) unfinished += !a.finished[r];
   *a.unfinished = unfinished;
   *a.position = position + 1;
-  return report(fault, status);
+  return fault.report(status);
 }
 
 }  // namespace

@@ -4,12 +4,14 @@
 //
 // (Ho and Salimans, "Classifier-free diffusion guidance", 2022; for autoregressive models as in arXiv 2410.06084.)
 // scale 0 gives uncond and 1 gives cond, bit for bit. A token whose logit is −∞ in either branch is −∞ in the result.
-// NaN and +∞ are errors (CFGD_VALUE, naming row and token).
+// NaN, +∞, a scale that is not finite and a guided logit beyond float32 are errors (CFGD_VALUE, naming row and token);
+// after an error the content of the outputs is undefined.
 //
 // Drawing: softmax(guided / temperature); temperature 0 means the largest logit (ties: the lowest token), with
 // log-probability 0. Then the top_k largest (ties: the lower token stays), renormalised; then the smallest set, by
-// falling probability, whose mass reaches top_p (ties: the lower token first); then one draw by inversion in token
-// order. log_probs is that of the distribution drawn from, in nats. A row without any finite logit is an error.
+// falling probability, whose mass reaches top_p up to the rounding of float32 logits, 1e-6 · top_p · (1 − top_p) (ties:
+// the lower token first); then one draw by inversion in token order. log_probs is that of the distribution drawn from,
+// in nats. A row without any finite logit is an error.
 #pragma once
 #include <cstdint>
 
@@ -28,7 +30,7 @@ struct GuidedLogitsArgs {
 struct DrawOptions {
   float temperature;  // ≥ 0
   int32_t top_k;      // ≥ 1, or 0: off
-  float top_p;        // in (0, 1]; 1: off
+  double top_p;       // in (0, 1]; 1: off
   uint64_t seed;
 };
 
@@ -38,7 +40,7 @@ struct SampleGuidedArgs {
   const float* scales;  // [rows], or null: `scale`
   float scale;
   DrawOptions draw;
-  const int32_t* counters;  // [rows], or null: row r draws from counter `offset` + r
+  const int32_t* counters;  // [rows], each ≥ 0, or null: row r draws from counter `offset` + r
   int64_t offset;
   int32_t* tokens;   // [rows]
   float* log_probs;  // [rows]

@@ -16,6 +16,14 @@ function fretText(frets) {
   return names.join(names.some((name) => name.length > 1) ? '-' : '') || 'nothing';
 }
 
+/** Width of svguitar's drawings, and what the fret number needs beside them, in their units. */
+const WIDTH = 400;
+const FRET_NUMBER_WIDTH = 52;
+const SIDE_PADDING = 0.12;
+
+/** Height of all frets together, in the same units. */
+const NECK = 360;
+
 const drawn = new Map();
 
 /** The diagram of a voicing as an SVG element; null where there are too few strings to draw. */
@@ -32,6 +40,7 @@ function draw(frets) {
   const highest = Math.max(...fretted);
   const start = fretted.length === 0 || highest <= 4 ? 1 : lowest;
   const count = Math.max(4, fretted.length === 0 ? 0 : highest - start + 1);
+  const spacing = (WIDTH * (1 - 2 * SIDE_PADDING)) / (frets.length - 1);
   const missing = { text: '?', strokeWidth: 0, textColor: 'currentColor' };
   const fingers = frets.map((fret, index) => {
     const string = frets.length - index;
@@ -48,20 +57,33 @@ function draw(frets) {
       color: 'currentColor',
       fingerColor: 'currentColor',
       fontFamily: 'inherit',
-      fingerSize: 0.72,
-      fretLabelFontSize: 64,
-      fretSize: count > 5 ? 6 / count : 1.2,
+      fingerSize: Math.min(0.72, 60 / spacing),
+      fingerTextSize: 62,
+      fretSize: NECK / count / spacing,
       strokeWidth: 3,
       nutWidth: 12,
-      sidePadding: 0.12,
-      emptyStringIndicatorSize: 0.55,
+      sidePadding: SIDE_PADDING,
+      emptyStringIndicatorSize: Math.min(0.55, 40 / spacing),
     })
     .chord({ fingers, barres: [] })
     .draw();
   const svg = host.querySelector('svg');
   svg.setAttribute('aria-hidden', 'true');
+  placeFretNumber(svg, start);
   host.remove();
   return svg;
+}
+
+/** Moves the number of the first fret to the left, in a size that can be read: svguitar shrinks it to fit the right. */
+function placeFretNumber(svg, start) {
+  const { height } = svg.viewBox.baseVal;
+  svg.setAttribute('viewBox', `${-FRET_NUMBER_WIDTH} 0 ${WIDTH + FRET_NUMBER_WIDTH - 20} ${height}`);
+  const text = svg.querySelector('.fret-position');
+  if (text === null) return;
+  text.textContent = String(start);
+  for (const [name, value] of Object.entries({ x: 16, 'font-size': 64, 'text-anchor': 'end' })) {
+    text.setAttribute(name, value);
+  }
 }
 
 Object.assign(globalThis.cfgdistill, { unpackVoicing, fretText, chordDiagram });

@@ -42,7 +42,7 @@ function errorBars(points, key, tint) {
   return { type: 'data', symmetric: false, array: bound(1), arrayminus: bound(0), color: tint, thickness: 1, width: 0 };
 }
 
-function familyTrace(family, indices, places) {
+function familyTrace({ family, plain, indices, places }) {
   const points = indices.map((index) => data.points[index]);
   const tint = colour(family);
   const trace = {
@@ -57,15 +57,15 @@ function familyTrace(family, indices, places) {
     textfont: { color: tint, size: 12 },
     marker: {
       color: tint,
-      size: points.map((point) => (point.plain ? (family === 'base' ? 17 : 12) : 7)),
+      size: plain ? (family === 'base' ? 18 : 13) : 8,
       symbol: points.map((point) => SYMBOLS[family] + (point.passesPerToken > 1 ? '-open' : '')),
       line: { width: points.map((point) => (point.passesPerToken > 1 ? 2.5 : 0)), color: tint },
-      opacity: points.map((point) => (point.plain ? 1 : 0.75)),
+      opacity: plain ? 1 : 0.7,
     },
     cliponaxis: false,
   };
   if (intervals.checked) {
-    const faint = `color-mix(in srgb, ${tint} 45%, ${style('--card')})`;
+    const faint = `color-mix(in srgb, ${tint} ${plain ? 50 : 20}%, ${style('--card')})`;
     trace.error_y = errorBars(points, 'quality', mixed(faint));
     if (axis.value === 'diversity') trace.error_x = errorBars(points, 'diversity', mixed(faint));
   }
@@ -153,23 +153,28 @@ function draw() {
           dash: trained.has(family) ? 'solid' : 'dot',
         }),
       ),
-    ...data.families.map(({ family }) =>
-      familyTrace(
-        family,
-        shown.shown.filter((index) => data.points[index].family === family),
-        places,
-      ),
+    // The marks without strategies come last, on top of the others.
+    ...[false, true].flatMap((plain) =>
+      data.families.map(({ family }) => {
+        const isOne = (point) => point.family === family && point.plain === plain;
+        return familyTrace({
+          family,
+          plain,
+          places,
+          indices: shown.shown.filter((index) => isOne(data.points[index])),
+        });
+      }),
     ),
   ];
   const layout = plotLayout();
   const title = (text) => ({ text, standoff: 8, font: { size: 13 } });
-  Object.assign(layout, { height, margin: MARGIN, hovermode: 'closest' });
+  Object.assign(layout, { width: plot.clientWidth, height, margin: MARGIN, hovermode: 'closest' });
   Object.assign(layout.xaxis, { range: shown.x, title: title(`${AXIS_TITLES[axis.value]} →`) });
   Object.assign(layout.yaxis, { range: shown.y, title: title('quality: share of valid answers →'), automargin: false });
   layout.xaxis.automargin = false;
-  globalThis.Plotly.react(plot, traces, layout, { displayModeBar: false, responsive: true });
+  globalThis.Plotly.react(plot, traces, layout, { displayModeBar: false });
   const known = axis.value === 'diversity' ? '' : ' Front recomputed for this axis; it has no intervals across.';
-  hint.textContent = `On the front: ${front.map((index) => data.points[index].name).join(', ') || 'nothing'}.${known}`;
+  hint.textContent = `On the front: ${front.map((index) => data.points[index].name).join(' · ') || 'nothing'}.${known}`;
 }
 
 /** The families as buttons that hide and show them. */

@@ -15,20 +15,21 @@ function chosenPrompt() {
   return Number(control('prompt').value);
 }
 
-/** The voicings of a prompt, in the order drawn, or each once with how often it came. */
+/** The voicings of a prompt: in the order drawn, or each once with how often it came, the valid ones first. */
 function voicingsOf(point, prompt) {
   const text = voicings[point][prompt];
   const drawn = text === '' ? [] : text.split(' ');
   const times = new Map();
   for (const word of drawn) times.set(word, (times.get(word) ?? 0) + 1);
-  const distinct = [...times].sort((a, b) => b[1] - a[1]);
+  const isValid = (word) => word.startsWith('+');
+  const distinct = [...times].sort(([a, m], [b, n]) => Number(isValid(b)) - Number(isValid(a)) || n - m);
   const shown = control('group').checked ? distinct : drawn.map((word) => [word, 1]);
   return {
     shown: shown.map(([word, count]) => ({ ...unpackVoicing(word), count })),
     drawn: drawn.length,
-    valid: drawn.filter((word) => word.startsWith('+')).length,
+    valid: drawn.filter(isValid).length,
     distinct: times.size,
-    distinctValid: distinct.filter(([word]) => word.startsWith('+')).length,
+    distinctValid: distinct.filter(([word]) => isValid(word)).length,
   };
 }
 

@@ -34,6 +34,7 @@ function canStrum(instrument) {
 /** Plays the strings of a voicing that sound, and ends what was playing. */
 function strum(instrument, frets) {
   context ??= new AudioContext();
+  context.resume();
   const now = context.currentTime;
   playing?.gain.setTargetAtTime(0, now, 0.02);
   playing = new GainNode(context, { gain: 0.5 });

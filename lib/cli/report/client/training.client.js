@@ -4,15 +4,25 @@ const { data, element, keepDrawn, plotLayout, plotText, style } = globalThis.cfg
 
 const box = document.getElementById('training-plots');
 
-const words = (name) => name.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/[_-]/g, ' ');
+/** `klPerSequence` as a person writes it: KL per sequence. */
+function words(name) {
+  const apart = name.replace(/([a-z])([A-Z0-9])/g, '$1 $2').replace(/[_-]/g, ' ');
+  return apart.toLowerCase().replace(/\bkl\b/g, 'KL');
+}
 
 /** Colours of a panel's lines: one hue per stage, in a fixed order. */
 const LINES = ['--line-1', '--line-2', '--line-3', '--line-4', '--line-5', '--line-6'];
+const plots = [];
 const DASHES = ['solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot'];
 
 function drawPanel(node, panel) {
   const layout = plotLayout();
-  Object.assign(layout, { height: 180, margin: { l: 44, r: 8, t: 8, b: 28 }, hovermode: 'x unified' });
+  Object.assign(layout, {
+    width: node.clientWidth,
+    height: 180,
+    margin: { l: 44, r: 8, t: 8, b: 28 },
+    hovermode: 'x unified',
+  });
   layout.font.size = 11;
   layout.hoverlabel.font.size = 11;
   Object.assign(layout.xaxis, { showgrid: false, nticks: 5 });
@@ -26,13 +36,15 @@ function drawPanel(node, panel) {
     hovertemplate: '%{y:.4g}',
     line: { color: style(LINES[order % LINES.length]), width: 1.8, dash: DASHES[order % DASHES.length] },
   }));
-  globalThis.Plotly.react(node, traces, layout, { displayModeBar: false, responsive: true });
+  globalThis.Plotly.react(node, traces, layout, { displayModeBar: false });
 }
 
-function drawGroup({ group, panels }) {
+function addGroup({ group, panels }) {
   const stages = [...new Set(panels.flatMap((panel) => panel.lines.map((line) => line.stage)))];
   const title = element('h3', {}, words(group));
-  box.append(title);
+  const section = element('div', { className: 'stage' }, title);
+  section.style.setProperty('--panels', Math.min(panels.length, 4));
+  box.append(section);
   if (stages.length > 1) {
     const key = element('p', { className: 'key' });
     stages.forEach((stage, order) => {
@@ -40,16 +52,20 @@ function drawGroup({ group, panels }) {
       swatch.style.setProperty('--tint', `var(${LINES[order % LINES.length]})`);
       key.append(element('span', {}, swatch, stage));
     });
-    box.append(key);
+    section.append(key);
   }
   const grid = element('div', { className: 'panels' });
-  box.append(grid);
+  section.append(grid);
   for (const panel of panels) {
     const node = element('div', { className: 'plot', role: 'img' });
     node.setAttribute('aria-label', `${words(panel.metric)} by step`);
     grid.append(element('figure', {}, element('figcaption', {}, words(panel.metric)), node));
-    keepDrawn(node, () => drawPanel(node, panel));
+    plots.push([node, panel]);
   }
 }
 
-if (box !== null) data.training.forEach(drawGroup);
+if (box !== null) {
+  data.training.forEach(addGroup);
+  // Only now is it known how wide each panel is.
+  for (const [node, panel] of plots) keepDrawn(node, () => drawPanel(node, panel));
+}

@@ -1,0 +1,58 @@
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { demoCommand } from './commands/demo.ts';
+import { distillCommand } from './commands/distill.ts';
+import { evaluateCommand } from './commands/evaluate.ts';
+import { mergeCommand } from './commands/merge.ts';
+import { sampleCommand } from './commands/sample.ts';
+import { trainBaseCommand } from './commands/train-base.ts';
+import { trainEmbedderCommand } from './commands/train-embedder.ts';
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+/** The command line of the package. Parsing rejects with what went wrong and leaves the exit status to its caller. */
+export function createProgram(): Command {
+  const program = new Command('cfgdistill')
+    .description(
+      'Diversity-rewarded distillation of classifier-free guidance (arXiv 2410.06084): finetunes an autoregressive\n' +
+        'model so that one pass gives what guidance needs two for, rewards it for generating different things for one\n' +
+        'prompt, and merges a quality-focused with a diversity-focused model.',
+    )
+    .version(version)
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => {
+        const line = text.replace(/^error: /, '').trim().replace(/\s*\n\s*/g, ' ');
+        write(`cfgdistill: ${line}\n`);
+      },
+    })
+    .addHelpText(
+      'after',
+      `
+The whole method at once:
+  $ cfgdistill demo
+
+Step by step:
+  $ cfgdistill train-base     --output base.safetensors
+  $ cfgdistill train-embedder --output embedder.safetensors
+  $ cfgdistill distill --base base.safetensors --output quality.safetensors
+  $ cfgdistill distill --base base.safetensors --embedder embedder.safetensors --beta 2 --output diverse.safetensors
+  $ cfgdistill merge --quality quality.safetensors --diverse diverse.safetensors --weights 0.25,0.5,0.75
+  $ cfgdistill sample --model merged-0.5.safetensors --prompt "guitar C major"
+  $ cfgdistill evaluate --base base.safetensors --model quality.safetensors --model merged-0.5.safetensors \\
+      --embedder embedder.safetensors
+
+Exit status: 0 done, 1 an error, 2 a wrong command line, 130 interrupted. CFGDISTILL_THREADS sets the number of threads.`,
+    );
+  const add = [
+    demoCommand,
+    trainBaseCommand,
+    trainEmbedderCommand,
+    distillCommand,
+    sampleCommand,
+    mergeCommand,
+    evaluateCommand,
+  ];
+  for (const register of add) register(program);
+  return program;
+}

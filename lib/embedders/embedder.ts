@@ -1,0 +1,59 @@
+import { ShapeError } from '../errors.ts';
+import type { SequenceEncoder } from '../models/sequence-encoder.ts';
+import { packTokens } from '../models/token-batch.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+/** Turns generations into vectors whose cosine says how alike they are. */
+export interface Embedder {
+  readonly dimensions: number;
+  /** One row per generation, [n, dimensions], row-major. */
+  embed(generations: readonly Int32Array[], signal?: AbortSignal): Promise<Float32Array | Tensor>;
+}
+
+/** A trained `SequenceEncoder` as an `Embedder`. */
+export class EncoderEmbedder implements Embedder {
+  readonly encoder: SequenceEncoder;
+  readonly #batchSize: number;
+
+  /** @param batchSize generations embedded at once; bounds the memory. Default 512. */
+  constructor(encoder: SequenceEncoder, { batchSize = 512 }: { batchSize?: number } = {}) {
+    this.encoder = encoder;
+    this.#batchSize = batchSize;
+  }
+
+  get dimensions(): number {
+    return this.encoder.dimensions;
+  }
+
+  async embed(generations: readonly Int32Array[], signal?: AbortSignal): Promise<Float32Array> {
+    const result = new Float32Array(generations.length * this.dimensions);
+    for (let begin = 0; begin < generations.length; begin += this.#batchSize) {
+      signal?.throwIfAborted();
+      const part = generations.slice(begin, begin + this.#batchSize);
+      const batch = packTokens(part, { vocabularySize: this.encoder.vocabularySize, argument: 'generations' });
+      using embeddings = this.encoder.forward(batch);
+      result.set(await embeddings.read(), begin * this.dimensions);
+    }
+    return result;
+  }
+}
+
+/** The embeddings an embedder gives, on the host, checked. */
+export async function embedOnHost(
+  embedder: Embedder,
+  generations: readonly Int32Array[],
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const given = await embedder.embed(generations, signal);
+  const expected = generations.length * embedder.dimensions;
+  const values = given instanceof Tensor ? await given.read() : given;
+  if (given instanceof Tensor) given.dispose();
+  if (!(values instanceof Float32Array) || values.length !== expected) {
+    const got = values instanceof Float32Array ? `${values.length} elements` : typeof values;
+    throw new ShapeError(
+      `embedder: expected [${generations.length}, ${embedder.dimensions}] = ${expected} float32 elements, got ${got}`,
+      'embedder',
+    );
+  }
+  return values;
+}

@@ -1,0 +1,43 @@
+export { type BaseMetrics, BaseTrainer, type BaseTrainerOptions } from './base-trainer.ts';
+export {
+  type ContrastiveMetrics,
+  ContrastiveTrainer,
+  type ContrastiveTrainerOptions,
+  type PositivePair,
+} from './embedders/contrastive-trainer.ts';
+export { type Embedder, EncoderEmbedder } from './embedders/embedder.ts';
+export { retrievalAt1 } from './embedders/retrieval.ts';
+export * from './errors.ts';
+export { type EvaluateOptions, type Evaluation, evaluate, type Generator, type Judge } from './evaluation/evaluate.ts';
+export { paretoFront } from './evaluation/pareto.ts';
+export type * from './evaluation/types.ts';
+export * from './kernels/index.ts';
+export {
+  type AverageOptions,
+  averageCheckpoints,
+  type MergedCheckpoint,
+  type MergeOptions,
+  mergeCheckpoints,
+} from './merge.ts';
+export type { Decoder, DecoderOptions, LanguageModel } from './models/language-model.ts';
+export type { Parameter } from './models/parameter.ts';
+export {
+  loadSafetensors,
+  parseSafetensors,
+  type Safetensors,
+  type StoredTensor,
+  saveSafetensors,
+} from './models/safetensors.ts';
+export { SequenceEncoder, type SequenceEncoderConfig, type SequenceEncoderOptions } from './models/sequence-encoder.ts';
+export { packTokens, type TokenBatch } from './models/token-batch.ts';
+export { TransformerLM, type TransformerLMConfig, type TransformerLMOptions } from './models/transformer-lm.ts';
+export { Random } from './random.ts';
+export { type GenerateOptions, type Generation, Sampler, type SamplerOptions } from './sampler.ts';
+export type { Guidance, SamplingOptions } from './sampling-options.ts';
+export { Tape } from './tensor/autograd.ts';
+export { type Device, type DeviceName, device } from './tensor/device.ts';
+export * as operations from './tensor/operations.ts';
+export { keep, scope } from './tensor/scope.ts';
+export { type DType, Tensor } from './tensor/tensor.ts';
+export { type RolloutSource, type RunOptions, type StepMetrics, Trainer, type TrainerOptions } from './trainer.ts';
+export type { OptimizerOptions } from './training/optimizer.ts';

@@ -1,0 +1,154 @@
+import { type Divergence, native } from '../native.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import {
+  expectAgreement,
+  expectFloats,
+  expectInts,
+  expectOptions,
+  expectTensor,
+  logitsOf,
+  scaleFor,
+} from './arguments.ts';
+
+export type { Divergence } from '../native.ts';
+
+/** What the loss is made of; `F` holds one float32 per row, `I` one int32 per row. */
+export interface DistillationOptions<F, I> {
+  /** Size of the vocabulary, which a Tensor's shape tells already. */
+  vocab?: number;
+  /** Guidance scale of the teacher, one number or one per row. Needed unless `uncond` is null. */
+  scale?: number | F;
+  /** Both distributions are softmax(logits / temperature); more than 0, default 1. */
+  temperature?: number;
+  /** 'reverse' KL(p ‖ q) (default), 'forward' KL(q ‖ p), or 'jsd', with p the student's and q the teacher's. */
+  divergence?: Divergence;
+  /** w of 'jsd': (1 − w) KL(p ‖ m) + w KL(q ‖ m), m = (1 − w) p + w q; 0 < w < 1, default ½. */
+  jsdWeight?: number;
+  /** Factor of each row's divergence in the loss, default 1. */
+  weights?: F;
+  /** Policy-gradient term: −coefficients[r] · log p_r(tokens[r]). Tokens must be in range in every row. */
+  policy?: { tokens: I; coefficients: F };
+}
+
+export interface DistillationLossOptions extends DistillationOptions<Float32Array, Int32Array> {
+  /** Size of the vocabulary; rows = length / vocab. */
+  vocab: number;
+  /** Where the gradient goes: as long as `student`, and either memory of its own or exactly one of the inputs. */
+  out?: Float32Array;
+}
+
+export interface DistillationResult<L, F> {
+  /** Σ_r weights[r] · perToken[r] − Σ_r coefficients[r] · log p_r(tokens[r]), rounded to float32; [1] as a Tensor. */
+  loss: L;
+  /** [rows]: each row's divergence in nats, at least 0. */
+  perToken: F;
+  /** [rows]: entropy of the student's p in nats. */
+  entropy: F;
+  /** [rows, vocab]: ∂loss/∂student, its factor 1/temperature included. */
+  grad: F;
+}
+
+/**
+ * The divergence from a student's next-token distribution to a guided teacher's, per row, with its gradient in the
+ * student's logits and a policy-gradient term, in one pass over the logits (distillation of guidance: arXiv 2410.06084).
+ * The teacher's logits are `guidedLogits(cond, uncond, scale)`, or `cond` when `uncond` is null.
+ *
+ * A token that is −∞ in any of the inputs leaves the support of both distributions, which are renormalised; its gradient
+ * is 0. A row of weight 0 and coefficient 0 is not read: its perToken, entropy and gradient are 0.
+ *
+ * With typed arrays: float32 [rows, vocab], row-major; runs now, and `grad` is `out` or a new array. With Tensors:
+ * float32 [rows, vocab]; returns Tensors at once and runs in queue order. Both give the same numbers.
+ *
+ * @throws ShapeError, DTypeError for arguments that do not fit each other.
+ * @throws ValueError for an option out of range, NaN or +∞ in a logit, an empty support, a token out of range, or one
+ *   outside the support whose coefficient is not 0. With Tensors, what is wrong with the data rejects at `read()`.
+ */
+export function distillationLoss(
+  student: Float32Array,
+  cond: Float32Array,
+  uncond: Float32Array | null,
+  options: DistillationLossOptions,
+): DistillationResult<number, Float32Array>;
+export function distillationLoss(
+  student: Tensor,
+  cond: Tensor,
+  uncond: Tensor | null,
+  options: DistillationOptions<Tensor, Tensor<'int32'>>,
+): DistillationResult<Tensor, Tensor>;
+export function distillationLoss(
+  student: Float32Array | Tensor,
+  cond: Float32Array | Tensor,
+  uncond: Float32Array | Tensor | null,
+  options: DistillationLossOptions | DistillationOptions<Tensor, Tensor<'int32'>>,
+): DistillationResult<number, Float32Array> | DistillationResult<Tensor, Tensor> {
+  const names = ['vocab', 'scale', 'temperature', 'divergence', 'jsdWeight', 'weights', 'policy'];
+  expectOptions('options', options, student instanceof Tensor ? names : ['out', ...names]);
+  const { temperature = 1, divergence = 'reverse', jsdWeight = 0.5, weights, policy } = options;
+  if (policy !== undefined) expectOptions('policy', policy, ['tokens', 'coefficients']);
+  const scale = scaleFor<number | Float32Array | Tensor>(options.scale, uncond !== null);
+
+  if (student instanceof Tensor) {
+    expectTensor('student', student, 'float32');
+    expectAgreement('vocab', options.vocab, student.shape[1]);
+    expectTensor('cond', cond, 'float32');
+    if (uncond !== null) expectTensor('uncond', uncond, 'float32');
+    if (typeof scale !== 'number') expectTensor('scale', scale, 'float32');
+    if (weights !== undefined) expectTensor('weights', weights, 'float32');
+    if (policy !== undefined) {
+      expectTensor('policy.tokens', policy.tokens, 'int32');
+      expectTensor('policy.coefficients', policy.coefficients, 'float32');
+    }
+    const { tokens, coefficients } = (policy ?? {}) as { tokens?: Tensor<'int32'>; coefficients?: Tensor };
+    const [loss, perToken, entropy, grad] = native.distillationLoss(
+      student.handle,
+      cond.handle,
+      uncond?.handle ?? null,
+      typeof scale === 'number' ? scale : scale.handle,
+      temperature,
+      divergence,
+      jsdWeight,
+      weights?.handle,
+      tokens?.handle,
+      coefficients?.handle,
+    );
+    return {
+      loss: new Tensor(loss, 'float32'),
+      perToken: new Tensor(perToken, 'float32'),
+      entropy: new Tensor(entropy, 'float32'),
+      grad: new Tensor(grad, 'float32'),
+    };
+  }
+
+  const { vocab: width, out } = options as DistillationLossOptions;
+  const { rows, vocab } = logitsOf('student', student, width);
+  const grad = out ?? new Float32Array(student.length);
+  expectFloats('cond', cond, rows, vocab);
+  if (uncond !== null) expectFloats('uncond', uncond, rows, vocab);
+  expectFloats('out', grad, rows, vocab);
+  if (typeof scale !== 'number') expectFloats('scale', scale, rows);
+  if (weights !== undefined) expectFloats('weights', weights, rows);
+  if (policy !== undefined) {
+    expectInts('policy.tokens', policy.tokens, rows);
+    expectFloats('policy.coefficients', policy.coefficients, rows);
+  }
+  const { tokens, coefficients } = (policy ?? {}) as { tokens?: Int32Array; coefficients?: Float32Array };
+  const perToken = new Float32Array(rows.size);
+  const entropy = new Float32Array(rows.size);
+  const loss = native.distillationLossNow(
+    student,
+    cond,
+    uncond,
+    width,
+    scale,
+    temperature,
+    divergence,
+    jsdWeight,
+    weights,
+    tokens,
+    coefficients,
+    perToken,
+    entropy,
+    grad,
+  );
+  return { loss, perToken, entropy, grad };
+}

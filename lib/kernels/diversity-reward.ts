@@ -1,0 +1,90 @@
+import { ShapeError } from '../errors.ts';
+import { native } from '../native.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { expectAgreement, expectFloats, expectInteger, expectOptions, expectTensor } from './arguments.ts';
+
+export interface DiversityRewardOptions {
+  prompts: number;
+  /** Generations per prompt, at least 2. */
+  samples: number;
+  /** Length of one embedding. */
+  dimensions: number;
+  /** One per prompt, used instead of the built-in baselines. They must not depend on the generations rewarded. */
+  baselines?: Float32Array;
+}
+
+export interface DiversityRewardResult<F> {
+  /** [prompts, samples]: mean distance of a generation to the others of its prompt. */
+  reward: F;
+  /** [prompts, samples]: reward minus a baseline that does not depend on the generation. */
+  advantage: F;
+  /** [prompts]: mean distance over the pairs of a prompt. */
+  diversity: F;
+}
+
+/**
+ * Rewards generations for differing from the others of the same prompt, by the embeddings' distance 1 − cos, which is
+ * in [0, 2] (arXiv 2410.06084). A zero vector has cosine 0 with everything.
+ *
+ * (2 / samples) Σ_i advantage_i ∇log p(y_i) is an unbiased estimate of the gradient of the expected diversity. The
+ * baseline of generation i is the mean distance over the pairs without i; for two samples, the mean diversity of the
+ * other prompts (0 if there is none); or what `baselines` gives.
+ *
+ * With typed arrays: `embeddings` is float32 [prompts, samples, dimensions], row-major; runs now. With Tensors: float32
+ * [prompts, samples, dimensions], `baselines` [prompts]; returns Tensors at once and runs in queue order.
+ *
+ * @throws ShapeError for fewer than two samples and for lengths that do not fit, DTypeError for other element types.
+ * @throws ValueError for NaN or an infinity in the embeddings or baselines; with Tensors at `read()`.
+ */
+export function diversityReward(
+  embeddings: Float32Array,
+  options: DiversityRewardOptions,
+): DiversityRewardResult<Float32Array>;
+export function diversityReward(
+  embeddings: Tensor,
+  options?: { prompts?: number; samples?: number; dimensions?: number; baselines?: Tensor },
+): DiversityRewardResult<Tensor>;
+export function diversityReward(
+  embeddings: Float32Array | Tensor,
+  options:
+    | DiversityRewardOptions
+    | { prompts?: number; samples?: number; dimensions?: number; baselines?: Tensor } = {},
+): DiversityRewardResult<Float32Array> | DiversityRewardResult<Tensor> {
+  expectOptions('options', options, ['prompts', 'samples', 'dimensions', 'baselines']);
+  const { prompts, samples, dimensions, baselines } = options as Partial<Omit<DiversityRewardOptions, 'baselines'>> & {
+    baselines?: Float32Array | Tensor;
+  };
+  if (embeddings instanceof Tensor) {
+    expectTensor('embeddings', embeddings, 'float32');
+    expectAgreement('prompts', prompts, embeddings.shape[0]);
+    expectAgreement('samples', samples, embeddings.shape[1]);
+    expectAgreement('dimensions', dimensions, embeddings.shape[2]);
+    if (baselines !== undefined) expectTensor('baselines', baselines, 'float32');
+    const [reward, advantage, diversity] = native.diversityReward(embeddings.handle, baselines?.handle);
+    return {
+      reward: new Tensor(reward, 'float32'),
+      advantage: new Tensor(advantage, 'float32'),
+      diversity: new Tensor(diversity, 'float32'),
+    };
+  }
+  expectInteger('prompts', prompts, 1);
+  expectInteger('samples', samples, 0);
+  expectInteger('dimensions', dimensions, 1);
+  if (samples < 2) {
+    throw new ShapeError(`samples: expected at least 2 per prompt, to compare them, got ${samples}`, 'samples');
+  }
+  const rows = { name: 'prompts', size: prompts };
+  expectFloats(
+    'embeddings',
+    embeddings,
+    rows,
+    { name: 'samples', size: samples },
+    { name: 'dimensions', size: dimensions },
+  );
+  if (baselines !== undefined) expectFloats('baselines', baselines, rows);
+  const reward = new Float32Array(prompts * samples);
+  const advantage = new Float32Array(prompts * samples);
+  const diversity = new Float32Array(prompts);
+  native.diversityRewardNow(embeddings, prompts, samples, dimensions, baselines, reward, advantage, diversity);
+  return { reward, advantage, diversity };
+}

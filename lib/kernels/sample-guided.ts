@@ -1,0 +1,95 @@
+import { native } from '../native.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import {
+  expectAgreement,
+  expectFloats,
+  expectInts,
+  expectOptions,
+  expectTensor,
+  logitsOf,
+  scaleFor,
+} from './arguments.ts';
+
+/** How tokens are drawn; `S` is a scale per row, `C` a counter per row. */
+export interface DrawOptions<S, C> {
+  /** Size of the vocabulary, which a Tensor's shape tells already. */
+  vocab?: number;
+  /** Guidance scale, one number or one per row. Needed with two branches, of no use without `uncond`. */
+  scale?: number | S;
+  /** At least 0, default 1. 0 takes the most likely token (ties: the lowest id), with log-probability 0. */
+  temperature?: number;
+  /** Keeps the k most likely tokens (ties: the lower ids stay); an integer of at least 1. Default: all. */
+  topK?: number;
+  /** Then keeps the smallest set of the most likely tokens whose mass reaches p; 0 < p ≤ 1. Default: all. */
+  topP?: number;
+  /** An integer in [0, 2^53). A draw depends on the seed and the row's counter alone. */
+  seed: number;
+  /** A number: row r draws from counter offset + r. Or one counter per row, int32, at least 0. Default 0. */
+  offset?: number | C;
+}
+
+export interface SampleGuidedOptions extends DrawOptions<Float32Array, Int32Array> {
+  /** Size of the vocabulary; rows = length / vocab. */
+  vocab: number;
+}
+
+/**
+ * Combines two branches as `guidedLogits` does and draws one token per row from softmax(guided / temperature): top-k,
+ * renormalised, then top-p, then the draw (philox4x32-10, by inversion). The mass reaches `topP` up to the rounding of
+ * float32 logits. `logProbs` are those of the distribution drawn from, after truncation, in nats. `uncond` null: no
+ * guidance, one branch.
+ *
+ * With typed arrays: float32 [rows, vocab], row-major; runs now. With Tensors: float32 [rows, vocab]; returns Tensors
+ * [rows] at once and runs in queue order.
+ *
+ * @throws ShapeError, DTypeError for arguments that do not fit each other.
+ * @throws ValueError for an option out of range, NaN or +∞ in a logit, and a row without any finite logit. With
+ *   Tensors, what is wrong with the data rejects at `read()`.
+ */
+export function sampleGuided(
+  cond: Float32Array,
+  uncond: Float32Array | null,
+  options: SampleGuidedOptions,
+): { tokens: Int32Array; logProbs: Float32Array };
+export function sampleGuided(
+  cond: Tensor,
+  uncond: Tensor | null,
+  options: DrawOptions<Tensor, Tensor<'int32'>>,
+): { tokens: Tensor<'int32'>; logProbs: Tensor };
+export function sampleGuided(
+  cond: Float32Array | Tensor,
+  uncond: Float32Array | Tensor | null,
+  options: SampleGuidedOptions | DrawOptions<Tensor, Tensor<'int32'>>,
+): { tokens: Int32Array; logProbs: Float32Array } | { tokens: Tensor<'int32'>; logProbs: Tensor } {
+  const names = ['vocab', 'scale', 'temperature', 'topK', 'topP', 'seed', 'offset'];
+  expectOptions('options', options, names);
+  const { temperature = 1, topK, topP, seed, offset = 0 } = options;
+  const scale = scaleFor<number | Float32Array | Tensor>(options.scale, uncond !== null);
+  if (cond instanceof Tensor) {
+    expectTensor('cond', cond, 'float32');
+    expectAgreement('vocab', options.vocab, cond.shape[1]);
+    if (uncond !== null) expectTensor('uncond', uncond, 'float32');
+    if (typeof scale !== 'number') expectTensor('scale', scale, 'float32');
+    if (typeof offset !== 'number') expectTensor('offset', offset, 'int32');
+    const [tokens, logProbs] = native.sampleGuided(
+      cond.handle,
+      uncond?.handle ?? null,
+      typeof scale === 'number' ? scale : scale.handle,
+      temperature,
+      topK,
+      topP,
+      seed,
+      typeof offset === 'number' ? offset : offset.handle,
+    );
+    return { tokens: new Tensor(tokens, 'int32'), logProbs: new Tensor(logProbs, 'float32') };
+  }
+  const { vocab: width } = options as SampleGuidedOptions;
+  const { rows, vocab } = logitsOf('cond', cond, width);
+  if (uncond !== null) expectFloats('uncond', uncond, rows, vocab);
+  if (typeof scale !== 'number') expectFloats('scale', scale, rows);
+  if (typeof offset !== 'number') expectInts('offset', offset, rows);
+  const tokens = new Int32Array(rows.size);
+  const logProbs = new Float32Array(rows.size);
+  native.sampleGuidedNow(cond, uncond, scale, width, temperature, topK, topP, seed, offset, tokens, logProbs);
+  return { tokens, logProbs };
+}

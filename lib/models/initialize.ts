@@ -1,0 +1,26 @@
+import type { Random } from '../random.ts';
+
+/** `count` draws from a normal distribution (Box and Muller, 1958). */
+export function normal(random: Random, count: number, deviation: number): Float32Array {
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i += 2) {
+    const radius = deviation * Math.sqrt(-2 * Math.log(1 - random.uniform()));
+    const angle = 2 * Math.PI * random.uniform();
+    values[i] = radius * Math.cos(angle);
+    if (i + 1 < count) values[i + 1] = radius * Math.sin(angle);
+  }
+  return values;
+}
+
+/** Sinusoidal positions [positions, width] (Vaswani et al., 2017): sines in the first half, cosines in the second. */
+export function sinusoids(positions: number, width: number): Float32Array {
+  const table = new Float32Array(positions * width);
+  const half = Math.ceil(width / 2);
+  for (let p = 0; p < positions; p++) {
+    for (let i = 0; i < width; i++) {
+      const angle = p * 10000 ** (-(i % half) / half);
+      table[p * width + i] = i < half ? Math.sin(angle) : Math.cos(angle);
+    }
+  }
+  return table;
+}

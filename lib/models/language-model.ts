@@ -1,0 +1,34 @@
+import type { Tensor } from '../tensor/tensor.ts';
+import type { Parameter } from './parameter.ts';
+import type { TokenBatch } from './token-batch.ts';
+
+/** A model that is fed one token per row at a time and remembers what it was fed. */
+export interface Decoder {
+  /** [rows, vocab]: the logits of the token after the prompt. */
+  readonly logits: Tensor;
+  /** Feeds one token per row, int32 [rows]. Returns the next logits [rows, vocab]; they last until the next step. */
+  step(tokens: Tensor<'int32'>): Tensor;
+  dispose(): void;
+}
+
+/** What a decoder is made for. */
+export interface DecoderOptions {
+  /** How many tokens a row may hold, its prompt included. */
+  capacity: number;
+  /** Rows of the decoder per row of the batch, next to each other: they share one reading of the prompt. Default 1. */
+  samplesPerRow?: number;
+}
+
+/**
+ * An autoregressive model as `Sampler` and `Trainer` use it. The built-in transformer is one implementation; a model of
+ * your own needs differentiable operations (for training) or any tensors at all (for sampling only).
+ */
+export interface LanguageModel {
+  readonly vocabularySize: number;
+  /** The trained weights, always in the same order. */
+  parameters(): Iterable<Parameter>;
+  /** Logits of the token after each position, [rows, positions, vocab]. */
+  forward(batch: TokenBatch): Tensor;
+  /** Reads the batch's prompts and returns a decoder of rows · samplesPerRow rows. */
+  decoder(batch: TokenBatch, options: DecoderOptions): Decoder;
+}

@@ -1,0 +1,93 @@
+import { CheckpointError, ShapeError } from '../errors.ts';
+import { native } from '../native.ts';
+import type { Parameter } from './parameter.ts';
+import { fromFloat32, loadSafetensors, type StoredTensor, saveSafetensors, toFloat32 } from './safetensors.ts';
+import { configFromMetadata } from './transformer-config.ts';
+
+export interface SaveOptions {
+  /** Type in which the weights are stored. Default 'float32', which loads back bit for bit. */
+  dtype?: 'float32' | 'float16' | 'bfloat16';
+  /** Further entries for the file's metadata. */
+  metadata?: Readonly<Record<string, string>>;
+}
+
+const STORED = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
+
+/** Reads parameters to the host, as safetensors entries. */
+export async function storedParameters(
+  parameters: Iterable<Parameter>,
+  { dtype = 'float32', prefix = '' }: { dtype?: 'float32' | 'float16' | 'bfloat16'; prefix?: string } = {},
+): Promise<[string, StoredTensor][]> {
+  return Promise.all(
+    [...parameters].map(async ({ name, tensor }): Promise<[string, StoredTensor]> => {
+      return [prefix + name, fromFloat32(await tensor.read(), tensor.shape, STORED[dtype])];
+    }),
+  );
+}
+
+/** Writes stored tensors into parameters of the same names and shapes. `source` names the file in errors. */
+export function fillParameters(
+  parameters: Iterable<Parameter>,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  source: string,
+  prefix = '',
+): void {
+  for (const { name, tensor } of parameters) {
+    const stored = tensors.get(prefix + name);
+    if (!stored) throw new CheckpointError(`${source}: expected a tensor '${prefix + name}', got none`, source);
+    if (stored.shape.length !== tensor.shape.length || stored.shape.some((d, i) => d !== tensor.shape[i])) {
+      throw new CheckpointError(
+        `${source}: tensor '${prefix + name}': expected [${tensor.shape.join(', ')}], got [${stored.shape.join(', ')}]`,
+        source,
+      );
+    }
+    tensor.write(toFloat32(stored, name));
+  }
+}
+
+/** Saves weights with the kind and config of their model in the metadata. */
+export async function saveModel(
+  path: string,
+  kind: string,
+  config: object,
+  parameters: Iterable<Parameter>,
+  { dtype = 'float32', metadata = {} }: SaveOptions,
+): Promise<void> {
+  const tensors = await storedParameters(parameters, { dtype });
+  await saveSafetensors(path, tensors, { ...metadata, format: 'cfgdistill', kind, config: JSON.stringify(config) });
+}
+
+/** Makes a model from a file's config by `make`, and fills in its weights. */
+export async function loadModel<M extends { parameters(): Iterable<Parameter> }>(
+  path: string,
+  kind: string,
+  make: (config: unknown) => M,
+): Promise<M> {
+  const { tensors, metadata } = await loadSafetensors(path);
+  const config = configFromMetadata(metadata, kind, path);
+  let model: M;
+  try {
+    model = make(config);
+  } catch (cause) {
+    throw new CheckpointError(`${path}: the config in the metadata is not usable: ${(cause as Error).message}`, path, {
+      cause,
+    });
+  }
+  fillParameters(model.parameters(), tensors, path);
+  return model;
+}
+
+/** Copies weights between two models of one shape, on the device. */
+export function copyWeights(
+  from: { parameters(): Iterable<Parameter> },
+  to: { parameters(): Iterable<Parameter> },
+): void {
+  const targets = [...to.parameters()];
+  [...from.parameters()].forEach(({ name, tensor }, i) => {
+    const target = targets[i];
+    if (target?.name !== name)
+      throw new ShapeError(`model: expected a parameter '${name}', got '${target?.name}'`, 'model');
+    native.fill(target.tensor.handle, 0);
+    native.accumulate(target.tensor.handle, tensor.handle, 1);
+  });
+}

@@ -1,0 +1,90 @@
+import { transient } from '../tensor/autograd.ts';
+import { type Device, type DeviceName, device as deviceByName, deviceOf } from '../tensor/device.ts';
+import { maskedMean, reshape } from '../tensor/operations.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { Linear, WeightFactory } from './layers.ts';
+import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
+import type { Parameter } from './parameter.ts';
+import type { TokenBatch } from './token-batch.ts';
+import { completeConfig, type TransformerConfig, type TransformerOptions } from './transformer-config.ts';
+import type { PlacementOptions } from './transformer-lm.ts';
+import { TransformerStack } from './transformer-stack.ts';
+
+export interface SequenceEncoderConfig extends TransformerConfig {
+  /** Width of the embedding. Default: the width. */
+  dimensions: number;
+}
+
+export type SequenceEncoderOptions = TransformerOptions & { dimensions?: number };
+
+/** Bidirectional transformer over a token sequence, its last layer averaged over the positions and projected. */
+export class SequenceEncoder {
+  static readonly kind = 'SequenceEncoder';
+  readonly config: Readonly<SequenceEncoderConfig>;
+  readonly device: Device;
+  readonly #stack: TransformerStack;
+  readonly #projection: Linear;
+  readonly #parameters: readonly Parameter[];
+
+  /** Makes an encoder with random weights. Throws ValueError naming a config entry that is wrong. */
+  constructor(options: SequenceEncoderOptions, { device = deviceOf('cpu'), seed = 0 }: PlacementOptions = {}) {
+    const config = completeConfig<SequenceEncoderConfig>(options, { dimensions: options.dimensions ?? options.width });
+    const make = new WeightFactory(seed, device);
+    this.config = config;
+    this.device = device;
+    this.#stack = new TransformerStack(make, config, device);
+    this.#projection = new Linear(make, 'projection', config.width, config.dimensions, {
+      bias: false,
+      deviation: 1 / Math.sqrt(config.width),
+    });
+    this.#parameters = make.parameters;
+  }
+
+  get vocabularySize(): number {
+    return this.config.vocabularySize;
+  }
+
+  get dimensions(): number {
+    return this.config.dimensions;
+  }
+
+  parameters(): readonly Parameter[] {
+    return this.#parameters;
+  }
+
+  /** Embeddings [rows, dimensions], not normalised. */
+  forward(batch: TokenBatch): Tensor {
+    return transient(() => {
+      const { rows, positions } = batch;
+      const x = this.#stack.norm.apply(this.#stack.hidden(batch, false));
+      const starts = Tensor.from(batch.starts, [rows], this.device);
+      const ends = Tensor.from(new Int32Array(rows).fill(positions), [rows], this.device);
+      return this.#projection.apply(maskedMean(reshape(x, [rows, positions, this.config.width]), starts, ends));
+    });
+  }
+
+  /** An encoder of the same config with a copy of the weights. */
+  clone(): SequenceEncoder {
+    const copy = new SequenceEncoder(this.config, { device: this.device });
+    copyWeights(this, copy);
+    return copy;
+  }
+
+  /** Writes weights and config as safetensors, atomically. */
+  save(path: string, options: SaveOptions = {}): Promise<void> {
+    return saveModel(path, SequenceEncoder.kind, this.config, this.#parameters, options);
+  }
+
+  /** Reads what `save` wrote. Rejects with CheckpointError when it is damaged or of another kind. */
+  static async load(path: string, { device = 'auto' }: { device?: DeviceName } = {}): Promise<SequenceEncoder> {
+    const place = await deviceByName(device);
+    return loadModel(path, SequenceEncoder.kind, (config) => {
+      return new SequenceEncoder(config as SequenceEncoderOptions, { device: place });
+    });
+  }
+
+  dispose(): void {
+    for (const { tensor } of this.#parameters) tensor.dispose();
+    this.#stack.dispose();
+  }
+}

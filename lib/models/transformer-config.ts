@@ -1,0 +1,111 @@
+import { CheckpointError, ValueError } from '../errors.ts';
+import type { Activation } from '../native.ts';
+
+/** The parts that a decoder and an encoder share. */
+export interface TransformerConfig {
+  /** Number of token ids. */
+  vocabularySize: number;
+  /** Number of blocks. */
+  depth: number;
+  /** Width of the residual stream. */
+  width: number;
+  heads: number;
+  /** Width of one head; default width / heads. heads · headWidth need not be the width. */
+  headWidth: number;
+  /** Inner width of the feed-forward network; default 4 · width. */
+  feedForwardWidth: number;
+  norm: 'layer' | 'rms';
+  activation: Activation;
+  /** Whether the feed-forward network is gated (GEGLU, SwiGLU). Default false. */
+  gated: boolean;
+  positions: 'learned' | 'sinusoidal' | 'rotary';
+  /** Longest sequence, in tokens. */
+  maxPositions: number;
+  /** Whether linear layers and layer norms have biases. Default true. */
+  bias: boolean;
+  /** Dropout probability while training, after the embedding and after each sublayer. Default 0. */
+  dropout: number;
+}
+
+/** What a caller must give; everything else has a default. */
+export type TransformerOptions = Pick<TransformerConfig, 'vocabularySize' | 'depth' | 'width' | 'heads'> &
+  Partial<TransformerConfig>;
+
+const choices: { [K in 'norm' | 'activation' | 'positions']: readonly TransformerConfig[K][] } = {
+  norm: ['layer', 'rms'],
+  activation: ['gelu', 'gelu-tanh', 'silu'],
+  positions: ['learned', 'sinusoidal', 'rotary'],
+};
+
+/** Fills in the defaults and checks every entry. Throws ValueError naming the first that is wrong. */
+export function completeConfig<C extends TransformerConfig>(
+  options: TransformerOptions,
+  extra: Omit<C, keyof TransformerConfig>,
+): C {
+  const { width, heads } = options;
+  const config: TransformerConfig = {
+    headWidth: width / heads,
+    feedForwardWidth: 4 * width,
+    norm: 'layer',
+    activation: 'gelu',
+    gated: false,
+    positions: 'learned',
+    maxPositions: 1024,
+    bias: true,
+    dropout: 0,
+    ...options,
+  };
+  const full = { ...config, ...extra } as C;
+  for (const key of [
+    'vocabularySize',
+    'depth',
+    'width',
+    'heads',
+    'headWidth',
+    'feedForwardWidth',
+    'maxPositions',
+  ] as const) {
+    const value = config[key];
+    if (!Number.isInteger(value) || value < 1) {
+      throw new ValueError(`config.${key}: expected an integer of at least 1, got ${value}`, `config.${key}`);
+    }
+  }
+  for (const key of ['norm', 'activation', 'positions'] as const) {
+    if (!(choices[key] as readonly string[]).includes(config[key])) {
+      throw new ValueError(
+        `config.${key}: expected one of ${choices[key].join(', ')}, got '${config[key]}'`,
+        `config.${key}`,
+      );
+    }
+  }
+  for (const key of ['gated', 'bias'] as const) {
+    if (typeof config[key] !== 'boolean') {
+      throw new ValueError(`config.${key}: expected true or false, got ${config[key]}`, `config.${key}`);
+    }
+  }
+  if (!(config.dropout >= 0 && config.dropout < 1)) {
+    throw new ValueError(`config.dropout: expected a number in [0, 1), got ${config.dropout}`, 'config.dropout');
+  }
+  if (config.positions === 'rotary' && config.headWidth % 2 !== 0) {
+    throw new ValueError(
+      `config.headWidth: rotary positions expect an even number, got ${config.headWidth}`,
+      'config.headWidth',
+    );
+  }
+  return full;
+}
+
+/** The config that a checkpoint's metadata holds. Throws CheckpointError when there is none of this kind. */
+export function configFromMetadata(metadata: Readonly<Record<string, string>>, kind: string, path: string): unknown {
+  if (metadata.kind !== kind || metadata.config === undefined) {
+    throw new CheckpointError(
+      `${path}: expected a checkpoint of a ${kind}, got ${metadata.kind ? `one of a ${metadata.kind}` : 'one without a config in its metadata'}`,
+      path,
+    );
+  }
+  try {
+    return JSON.parse(metadata.config);
+  } catch (cause) {
+    throw new CheckpointError(`${path}: the config in the metadata is not valid JSON`, path, { cause });
+  }
+}

@@ -1,0 +1,128 @@
+import { ShapeError } from '../errors.ts';
+import { native } from '../native.ts';
+import { embedding, reshape } from '../tensor/operations.ts';
+import { Program } from '../tensor/program.ts';
+import { keep, scope } from '../tensor/scope.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { Decoder, DecoderOptions } from './language-model.ts';
+import type { TokenBatch } from './token-batch.ts';
+import type { TransformerLM } from './transformer-lm.ts';
+
+/**
+ * Decoding with a key/value cache. The prompts are read once and shared by their samples; a step is recorded once, as a
+ * program whose position and tokens live in tensors, and replayed.
+ */
+export class CachedDecoder implements Decoder {
+  readonly logits: Tensor;
+  readonly #model: TransformerLM;
+  readonly #rows: number;
+  readonly #capacity: number;
+  /** Per block: [2, rows, heads, capacity, headWidth]. */
+  readonly #caches: readonly Tensor[];
+  readonly #starts: Tensor<'int32'>;
+  /** [1]: where the next token goes. */
+  readonly #position: Tensor<'int32'>;
+  #filled: number;
+  #program: Program | null = null;
+  #input: Tensor<'int32'> | null = null;
+  #output: Tensor | null = null;
+
+  constructor(model: TransformerLM, batch: TokenBatch, { capacity, samplesPerRow = 1 }: DecoderOptions) {
+    if (capacity < batch.positions) {
+      throw new ShapeError(
+        `capacity: expected at least the ${batch.positions} prompt tokens, got ${capacity}`,
+        'capacity',
+      );
+    }
+    model.stack.checkLength(capacity, 'capacity');
+    const { heads, headWidth } = model.config;
+    this.#model = model;
+    this.#rows = batch.rows * samplesPerRow;
+    this.#capacity = capacity;
+    this.#filled = batch.positions;
+    const repeated = new Int32Array(this.#rows).map((_, i) => batch.starts[Math.floor(i / samplesPerRow)] as number);
+    this.#starts = keep(Tensor.from(repeated, [this.#rows], model.device));
+    this.#position = keep(Tensor.from(Int32Array.of(batch.positions), [1], model.device));
+
+    const caches: Tensor[] = [];
+    this.logits = keep(
+      scope(() => {
+        const zero = Tensor.zeros([1], { dtype: 'int32', device: model.device });
+        const x = model.stack.hidden(batch, true, (_, qkv) => {
+          const cache = Tensor.zeros([2, batch.rows, heads, capacity, headWidth], { device: model.device });
+          native.cacheWrite(qkv.handle, cache.handle, zero.handle);
+          caches.push(keep(repeatRows(cache, batch.rows, samplesPerRow)));
+        });
+        const last = new Int32Array(batch.rows).map((_, r) => (r + 1) * batch.positions - 1);
+        const final = embedding(x, Tensor.from(last, [batch.rows], model.device));
+        const logits = model.logits(final);
+        return samplesPerRow === 1 ? logits : new Tensor(native.repeatRows(logits.handle, samplesPerRow), 'float32');
+      }),
+    );
+    this.#caches = caches;
+  }
+
+  step(tokens: Tensor<'int32'>): Tensor {
+    if (tokens.shape.length !== 1 || tokens.shape[0] !== this.#rows) {
+      throw new ShapeError(`tokens: expected [${this.#rows}], got [${tokens.shape.join(', ')}]`, 'tokens');
+    }
+    if (this.#filled === this.#capacity) {
+      throw new ShapeError(`capacity: expected at most ${this.#capacity} tokens in a row, got one more`, 'capacity');
+    }
+    if (this.#input !== tokens) this.#record(tokens);
+    this.#filled++;
+    this.#program?.replay();
+    return this.#output as Tensor;
+  }
+
+  #record(tokens: Tensor<'int32'>): void {
+    this.#program?.dispose();
+    this.#output?.dispose();
+    this.#input = tokens;
+    const model = this.#model;
+    this.#program = new Program(() => {
+      this.#output = keep(
+        scope(() => {
+          const places = new Tensor(native.rowPositions(this.#starts.handle, this.#position.handle), 'int32');
+          let x = model.stack.embed(tokens, places);
+          const matrix = places.reshape([this.#rows, 1]);
+          model.stack.blocks.forEach((block, i) => {
+            const cache = this.#caches[i] as Tensor;
+            x = block.apply(
+              x,
+              this.#rows,
+              (qkv) => {
+                const placed = model.stack.place(qkv, matrix);
+                return new Tensor(
+                  native.attentionDecode(placed.handle, cache.handle, this.#starts.handle, this.#position.handle),
+                  'float32',
+                );
+              },
+              (y) => y,
+            );
+          });
+          const logits = model.logits(x);
+          native.advance(this.#position.handle, 1);
+          return logits;
+        }),
+      );
+    });
+  }
+
+  dispose(): void {
+    this.#program?.dispose();
+    this.#output?.dispose();
+    this.logits.dispose();
+    this.#starts.dispose();
+    this.#position.dispose();
+    for (const cache of this.#caches) cache.dispose();
+  }
+}
+
+/** [2, rows, …] → [2, rows · times, …], each row `times` times in a row. */
+function repeatRows(cache: Tensor, rows: number, times: number): Tensor {
+  if (times === 1) return cache;
+  const [, , ...rest] = cache.shape;
+  const flat = reshape(cache, [2 * rows, -1]);
+  return new Tensor(native.repeatRows(flat.handle, times), 'float32').reshape([2, rows * times, ...rest]);
+}

@@ -1,0 +1,99 @@
+import { ShapeError } from '../errors.ts';
+import type { Device } from '../tensor/device.ts';
+import { add, attention, embedding, reshape, rotary } from '../tensor/operations.ts';
+import { keep } from '../tensor/scope.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { sinusoids } from './initialize.ts';
+import { Norm, type WeightFactory } from './layers.ts';
+import type { TokenBatch } from './token-batch.ts';
+import { dropWith, TransformerBlock } from './transformer-block.ts';
+import type { TransformerConfig } from './transformer-config.ts';
+
+/** Base of the rotary angles (Su et al., 2021). */
+const ROTARY_BASE = 10000;
+
+/** What decoder and encoder have in common: embeddings, positions, blocks and the final norm. */
+export class TransformerStack {
+  readonly config: TransformerConfig;
+  readonly device: Device;
+  /** [vocab, width] */
+  readonly embedding: Tensor;
+  readonly blocks: readonly TransformerBlock[];
+  readonly norm: Norm;
+  /** [maxPositions, width]: learned or fixed; null where positions are rotary. */
+  readonly #positions: Tensor | null;
+
+  constructor(make: WeightFactory, config: TransformerConfig, device: Device) {
+    const { vocabularySize, width, maxPositions } = config;
+    this.config = config;
+    this.device = device;
+    this.embedding = make.normal('embedding.weight', [vocabularySize, width], 0.02);
+    this.#positions =
+      config.positions === 'learned'
+        ? make.normal('positions.weight', [maxPositions, width], 0.02)
+        : config.positions === 'sinusoidal'
+          ? keep(Tensor.from(sinusoids(maxPositions, width), [maxPositions, width], device))
+          : null;
+    this.blocks = Array.from({ length: config.depth }, (_, i) => new TransformerBlock(make, `blocks.${i}`, config));
+    this.norm = new Norm(make, 'norm', width, config.norm, config.bias);
+  }
+
+  /**
+   * The residual stream after the last block, [rows · positions, width]. `onQkv` sees each block's packed queries, keys
+   * and values [rows, positions, 3, heads, headWidth], positions applied.
+   */
+  hidden(batch: TokenBatch, causal: boolean, onQkv?: (block: number, qkv: Tensor) => void): Tensor {
+    const { rows, positions } = batch;
+    this.checkLength(positions, 'positions');
+    const tokens = Tensor.from(batch.tokens, [rows * positions], this.device);
+    const starts = Tensor.from(batch.starts, [rows], this.device);
+    const ends = Tensor.from(new Int32Array(rows).fill(positions), [rows], this.device);
+    const places = Tensor.from(relativePositions(batch), [rows, positions], this.device);
+    const drop = dropWith(this.config.dropout, batch.dropoutSeed);
+    let x = drop(this.embed(tokens, places.reshape([rows * positions])));
+    this.blocks.forEach((block, i) => {
+      const attend = (packed: Tensor): Tensor => {
+        const qkv = this.place(packed, places);
+        onQkv?.(i, qkv);
+        return reshape(attention(qkv, starts, ends, causal), [rows * positions, -1]);
+      };
+      x = block.apply(x, rows, attend, drop);
+    });
+    return x;
+  }
+
+  /** Token embeddings [n, width], with the position's added unless positions are rotary. */
+  embed(tokens: Tensor<'int32'>, places: Tensor<'int32'>): Tensor {
+    const x = embedding(this.embedding, tokens);
+    return this.#positions ? add(x, embedding(this.#positions, places)) : x;
+  }
+
+  /** Rotates packed queries and keys where positions are rotary. */
+  place(qkv: Tensor, places: Tensor<'int32'>): Tensor {
+    return this.config.positions === 'rotary' ? rotary(qkv, places, ROTARY_BASE) : qkv;
+  }
+
+  checkLength(positions: number, argument: string): void {
+    if (positions > this.config.maxPositions) {
+      throw new ShapeError(
+        `${argument}: expected at most config.maxPositions = ${this.config.maxPositions}, got ${positions}`,
+        argument,
+      );
+    }
+  }
+
+  /** Frees what no parameter list holds. */
+  dispose(): void {
+    this.#positions?.dispose();
+  }
+}
+
+/** [rows, positions]: each position counted from its row's start; 0 in the padding. */
+function relativePositions({ rows, positions, starts }: TokenBatch): Int32Array {
+  const places = new Int32Array(rows * positions);
+  for (let r = 0; r < rows; r++) {
+    const start = starts[r] as number;
+    for (let j = start; j < positions; j++) places[r * positions + j] = j - start;
+  }
+  return places;
+}

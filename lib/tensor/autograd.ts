@@ -1,0 +1,118 @@
+import { ValueError } from '../errors.ts';
+import { native } from '../native.ts';
+import { keep, scope } from './scope.ts';
+import { Tensor } from './tensor.ts';
+
+/** Gradients of an operation's inputs, in their order; null where none is wanted. New handles, never `gradOut` itself. */
+export type Backward = (gradOut: Tensor) => readonly (Tensor | null)[];
+
+interface Node {
+  inputs: readonly Tensor[];
+  output: Tensor;
+  backward: Backward;
+}
+
+let active: Tape | null = null;
+
+/**
+ * Records operations on tensors that depend on the watched ones, so that gradients can flow back. Recording is bound to
+ * the synchronous callback of `record`: other code that runs between a caller's awaits is never recorded.
+ */
+export class Tape {
+  readonly #tracked: Set<Tensor>;
+  #nodes: Node[] = [];
+
+  /** @param watched the tensors to differentiate by, such as a model's parameters */
+  constructor(watched: Iterable<Tensor>) {
+    this.#tracked = new Set(watched);
+  }
+
+  /** Runs `body` with this tape recording, and returns what it returns. */
+  record<R>(body: () => R): R {
+    const outer = active;
+    active = this;
+    try {
+      return body();
+    } finally {
+      active = outer;
+    }
+  }
+
+  /** Whether a gradient is wanted for this tensor. */
+  tracks(tensor: Tensor): boolean {
+    return this.#tracked.has(tensor);
+  }
+
+  add(node: Node): void {
+    this.#nodes.push(node);
+    this.#tracked.add(node.output);
+  }
+
+  /**
+   * Carries the gradients of a loss by some outputs back to the watched tensors, and empties the tape.
+   *
+   * @param seeds pairs of an output recorded on this tape and ∂loss/∂output, of its shape
+   * @returns the gradient of each watched tensor that the outputs depend on; the caller disposes them
+   */
+  backward(seeds: Iterable<readonly [output: Tensor, gradient: Tensor]>): Map<Tensor, Tensor> {
+    const gradients = new Map<Tensor, Tensor>();
+    for (const [output, gradient] of seeds) {
+      if (!this.#tracked.has(output)) {
+        throw new ValueError('output: expected a tensor recorded on this tape that depends on a watched one', 'output');
+      }
+      gradients.set(output, alias(gradient));
+    }
+    for (const node of this.#nodes.reverse()) {
+      const gradOut = gradients.get(node.output);
+      if (!gradOut) continue;
+      gradients.delete(node.output);
+      scope(() => {
+        const parts = node.backward(gradOut);
+        node.inputs.forEach((input, i) => {
+          const part = parts[i];
+          if (!part || !this.#tracked.has(input)) return;
+          const before = gradients.get(input);
+          gradients.set(input, keep(before ? new Tensor(native.add(before.handle, part.handle), 'float32') : part));
+          before?.dispose();
+        });
+      });
+      gradOut.dispose();
+    }
+    this.#nodes = [];
+    return gradients;
+  }
+}
+
+/** Runs `body` in a scope of its own, unless a tape is recording and needs what it makes. */
+export function transient<R>(body: () => R): R {
+  return active ? body() : scope(body);
+}
+
+/** Another handle of the same memory, with its own lifetime. */
+export function alias(tensor: Tensor): Tensor {
+  return new Tensor(tensor.handle.view(tensor.shape, 0), 'float32', tensor.shape);
+}
+
+/** Puts an operation on the active tape, if there is one and it tracks an input. Returns the output. */
+export function recorded(output: Tensor, inputs: readonly (Tensor | null)[], backward: Backward): Tensor {
+  const tape = active;
+  if (!tape) return output;
+  const present = inputs.filter((t): t is Tensor => t !== null);
+  if (present.some((t) => tape.tracks(t))) {
+    const places = inputs.flatMap((t, i) => (t === null ? [] : [i]));
+    tape.add({
+      inputs: present,
+      output,
+      backward: (gradOut) => {
+        const all = backward(gradOut);
+        return places.map((i) => all[i] ?? null);
+      },
+    });
+  }
+  return output;
+}
+
+/** Whether the active tape wants a gradient for this tensor: backward passes skip what nobody asked for. */
+export function wantsGradient(tensor: Tensor | null): boolean {
+  return tensor !== null && (active?.tracks(tensor) ?? false);
+}

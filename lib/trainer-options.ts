@@ -1,0 +1,119 @@
+import type { Embedder } from './embedders/embedder.ts';
+import { ValueError } from './errors.ts';
+import type { LanguageModel } from './models/language-model.ts';
+import type { Divergence } from './native.ts';
+import { checkSampling, type Guidance } from './sampling-options.ts';
+import type { OptimizerOptions } from './training/optimizer.ts';
+
+/** Where the sequences come from on which student and teacher are compared. */
+export type RolloutSource = 'student' | 'teacher' | 'data';
+
+export interface TrainerOptions {
+  /** Trained in place. Usually `base.clone()`. */
+  student: LanguageModel;
+  /** Frozen; with guidance, the guided teacher. */
+  teacher: { model: LanguageModel; guidance?: Guidance };
+  /** Rewards generations of one prompt for differing: `weight` is β. Absent or weight 0: pure distillation. */
+  diversity?: { embedder: Embedder; weight: number };
+  /** Generations per prompt, N. Default 4; at least 2 with a diversity weight. */
+  samplesPerPrompt?: number;
+  /** Prompts per step, P. Default 32. */
+  promptsPerStep?: number;
+  /** Most tokens of a generation, its stop token included. */
+  maxTokens: number;
+  /** The token that ends a generation. Default: none. */
+  stopToken?: number;
+  /** Temperature of the rollouts and of both distributions in the loss, > 0. Default 0.99. */
+  temperature?: number;
+  /** 'student' (default): on-policy. A diversity weight above 0 and `scoreFunction` need it: they would be biased. */
+  rollouts?: RolloutSource;
+  /** Default 'reverse': KL(student ‖ teacher). */
+  divergence?: Divergence;
+  /** The teacher's share of the mixture in the generalised Jensen-Shannon divergence, in (0, 1). Default 0.5. */
+  jsdWeight?: number;
+  /**
+   * Adds the score-function term, so that the gradient is the full one of the expected divergence instead of the
+   * semi-gradient that holds the sampled prefix constant. Costs a second forward pass. Default false.
+   */
+  scoreFunction?: boolean;
+  optimizer: OptimizerOptions;
+  /** Generations per forward and backward pass; bounds the memory and changes nothing else. Default: all. */
+  rowsPerMicrobatch?: number;
+  /** Integer of [0, 2^53). Default 0. */
+  seed?: number;
+}
+
+/** The options that are plain data, with their defaults filled in: what a training file holds. */
+export type TrainerSettings = Required<
+  Pick<
+    TrainerOptions,
+    | 'samplesPerPrompt'
+    | 'promptsPerStep'
+    | 'maxTokens'
+    | 'temperature'
+    | 'rollouts'
+    | 'divergence'
+    | 'jsdWeight'
+    | 'scoreFunction'
+    | 'rowsPerMicrobatch'
+    | 'seed'
+  >
+> & { stopToken: number | null; diversityWeight: number; optimizer: OptimizerOptions };
+
+/** Fills in the defaults and checks. Throws ValueError naming the first option that is wrong. */
+export function settingsOf(options: TrainerOptions): TrainerSettings {
+  const { samplesPerPrompt = 4, promptsPerStep = 32 } = options;
+  const settings: TrainerSettings = {
+    samplesPerPrompt,
+    promptsPerStep,
+    maxTokens: options.maxTokens,
+    stopToken: options.stopToken ?? null,
+    temperature: options.temperature ?? 0.99,
+    rollouts: options.rollouts ?? 'student',
+    divergence: options.divergence ?? 'reverse',
+    jsdWeight: options.jsdWeight ?? 0.5,
+    scoreFunction: options.scoreFunction ?? false,
+    diversityWeight: options.diversity?.weight ?? 0,
+    optimizer: options.optimizer,
+    rowsPerMicrobatch: options.rowsPerMicrobatch ?? samplesPerPrompt * promptsPerStep,
+    seed: options.seed ?? 0,
+  };
+  const refuse = (name: string, expected: string, got: unknown): never => {
+    throw new ValueError(`${name}: expected ${expected}, got ${got}`, name);
+  };
+  for (const key of ['samplesPerPrompt', 'promptsPerStep', 'maxTokens', 'rowsPerMicrobatch'] as const) {
+    if (!(Number.isInteger(settings[key]) && settings[key] >= 1))
+      refuse(key, 'an integer of at least 1', settings[key]);
+  }
+  if (!(Number.isSafeInteger(settings.seed) && settings.seed >= 0)) {
+    refuse('seed', 'an integer from 0 to 2^53 - 1', settings.seed);
+  }
+  checkSampling({ temperature: settings.temperature });
+  if (settings.temperature === 0) refuse('temperature', 'more than 0 in training', 0);
+  if (!['student', 'teacher', 'data'].includes(settings.rollouts)) {
+    refuse('rollouts', "'student', 'teacher' or 'data'", `'${settings.rollouts}'`);
+  }
+  if (!['reverse', 'forward', 'jsd'].includes(settings.divergence)) {
+    refuse('divergence', "'reverse', 'forward' or 'jsd'", `'${settings.divergence}'`);
+  }
+  if (!(settings.jsdWeight > 0 && settings.jsdWeight < 1))
+    refuse('jsdWeight', 'a number in (0, 1)', settings.jsdWeight);
+  const { diversityWeight } = settings;
+  if (!(diversityWeight >= 0 && Number.isFinite(diversityWeight))) {
+    refuse('diversity.weight', 'a number of at least 0', diversityWeight);
+  }
+  if (diversityWeight > 0 && samplesPerPrompt < 2) {
+    refuse('samplesPerPrompt', 'at least 2 with a diversity weight', samplesPerPrompt);
+  }
+  if (settings.rollouts !== 'student' && (diversityWeight > 0 || settings.scoreFunction)) {
+    refuse('rollouts', "'student' with a diversity weight or the score function", `'${settings.rollouts}'`);
+  }
+  const { student, teacher } = options;
+  if (student.vocabularySize !== teacher.model.vocabularySize) {
+    refuse('teacher.model', `the student's vocabulary of ${student.vocabularySize}`, teacher.model.vocabularySize);
+  }
+  if (settings.stopToken !== null && !(settings.stopToken >= 0 && settings.stopToken < student.vocabularySize)) {
+    refuse('stopToken', `a token below ${student.vocabularySize}`, settings.stopToken);
+  }
+  return settings;
+}

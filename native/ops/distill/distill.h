@@ -1,0 +1,48 @@
+// The divergence from a student's next-token distribution to a guided teacher's, with its gradient and a policy-gradient
+// term, for every row of logits at once.
+//
+//   p = softmax(student / T)          q = softmax(guided / T), guided = uncond + scale · (cond − uncond)
+//   reverse   D = KL(p ‖ q)           ∂D/∂(z/T)_v = p_v (log(p_v / q_v) − D)
+//   forward   D = KL(q ‖ p)           ∂D/∂(z/T)_v = p_v − q_v
+//   jsd       D = (1 − w) KL(p ‖ m) + w KL(q ‖ m), m = (1 − w) p + w q
+//                                     ∂D/∂(z/T)_v = (1 − w) p_v (log(p_v / m_v) − KL(p ‖ m))
+//   loss = Σ_r weights[r] · D_r − Σ_r coefficients[r] · log p_r(tokens[r])
+//   grad = ∂loss/∂student, with the factor 1/T that z/T brings
+//
+// (Distillation of guidance into one pass: arXiv 2410.06084; the generalised Jensen-Shannon divergence: arXiv
+// 2306.13649.) All values are in nats. The sums of a row go through doubles in fixed chunks, so that their error does
+// not grow with the vocabulary; D is at least 0.
+//
+// Support: a token that is −∞ in any of the inputs leaves both distributions, which are renormalised over the rest, and
+// its gradient is exactly 0. Errors (CFGD_VALUE, naming argument, row and token): an empty support, NaN or +∞ in a
+// logit, a token outside [0, vocab) in any row, a token outside the support whose coefficient is not 0, a weight,
+// coefficient or scale that is not finite, a guided logit beyond float32. After an error the outputs are undefined.
+//
+// A row of weight 0 and coefficient 0 is not read: per_token and entropy 0, gradient exactly 0.
+#pragma once
+#include <cstdint>
+
+namespace cfgd {
+
+enum class Divergence : int32_t { reverse, forward, jsd };
+
+struct DistillationLossArgs {
+  const float* student;       // [rows, vocab]
+  const float* cond;          // [rows, vocab]
+  const float* uncond;        // [rows, vocab], or null: no guidance, the teacher is cond
+  const float* scales;        // [rows], or null: `scale` for every row
+  const float* weights;       // [rows], or null: 1
+  const int32_t* tokens;      // [rows], or null: no policy term
+  const float* coefficients;  // [rows], null exactly when tokens is
+  float scale;
+  float temperature;  // > 0, and 1 / temperature is finite
+  float jsd_weight;   // w, 0 < w < 1; read for jsd only
+  Divergence divergence;
+  float* loss;       // [1]
+  float* per_token;  // [rows]: D
+  float* entropy;    // [rows]: that of p
+  float* grad;       // [rows, vocab]; may be student, cond or uncond
+  int64_t rows, vocab;
+};
+
+}  // namespace cfgd

@@ -1,0 +1,28 @@
+// The diversity of several generations per prompt, as a reward, with the advantage of each generation.
+//
+//   d_ij = 1 − cos(e_i, e_j), the cosine clamped to [−1, 1]; a zero vector has cosine 0 with everything
+//   reward_i = mean of d_ij over j ≠ i          diversity = mean of d_ij over i < j
+//   advantage_i = reward_i − b_i
+//
+// (Reward: arXiv 2410.06084.) (2 / N) Σ_i advantage_i ∇log p(y_i) is an unbiased estimate of the gradient of the
+// expected diversity, because no baseline b_i depends on generation i:
+//   baselines given   b_i = baselines[prompt]
+//   samples ≥ 3       b_i = mean of d_jk over the pairs without i
+//   samples = 2       b_i = mean diversity of the other prompts, 0 if there is none
+//
+// Computed in double. NaN or an infinity in embeddings or baselines is an error (CFGD_VALUE).
+#pragma once
+#include <cstdint>
+
+namespace cfgd {
+
+struct DiversityRewardArgs {
+  const float* embeddings;  // [prompts, samples, dimensions]
+  const float* baselines;   // [prompts], or null
+  float* reward;            // [prompts, samples]
+  float* advantage;         // [prompts, samples]
+  float* diversity;         // [prompts]
+  int64_t prompts, samples, dimensions;  // samples ≥ 2
+};
+
+}  // namespace cfgd

@@ -1,0 +1,94 @@
+// The forward pass of one head: blocks of kTileRows queries against tiles of keys. Included only from cpu.cpp.
+#pragma once
+#include "ops/nn/attention/cpu_tiles.h"
+
+namespace cfgd::CFGD_ISA {
+namespace {
+
+/// The softmax of one query as it stands after some tiles.
+struct Running {
+  float highest = -INFINITY;
+  float sum = 0;
+};
+
+/// Turns a query's scores for a tile into weights exp(s − highest), with zeros from `seen` to `width`, and corrects
+/// what has been summed so far to the new maximum.
+void weigh(float* scores, int64_t seen, int64_t width, Running& running, float* out, int64_t padded) {
+  for (int64_t j = seen; j < width; j++) scores[j] = -INFINITY;
+  if (seen == 0) {
+    clear(scores, width);
+    return;
+  }
+  Vec highest = broadcast(running.highest);
+  for (int64_t j = 0; j < width; j += kLanes) highest = max(highest, load(scores + j));
+  const float now = reduce_max(highest);
+  const float shift = now == -INFINITY ? 0 : now;  // all scores −∞ (an overflow): weights 0, not NaN
+  Vec sum = {};
+  for (int64_t j = 0; j < width; j += kLanes) {
+    const Vec weight = exp(load(scores + j) - shift);
+    sum += weight;
+    store(scores + j, weight);
+  }
+  if (now != running.highest) {
+    const float correction = std::exp(running.highest - shift);
+    running.sum *= correction;
+    for (int64_t d = 0; d < padded; d += kLanes) store(out + d, load(out + d) * correction);
+    running.highest = now;
+  }
+  running.sum += reduce_add(sum);
+}
+
+int64_t forward_floats(const AttentionShape& s) {
+  const int64_t keys = rounded_up(s.positions, kKeys), padded = rounded_up(s.head_dim, kLanes);
+  return keys * (rounded_up(s.head_dim, 16) + padded) + kTileRows * (2 * padded + kKeys);
+}
+
+void forward_head(const AttentionForwardArgs& a, const Head& head, float* out, float* lse, float* memory) {
+  const int64_t n = a.shape.head_dim, padded = rounded_up(n, kLanes), count = head.end - head.start;
+  const int64_t out_step = a.shape.heads * n;
+  float* keys = memory;  // [tiles, n, kKeys]
+  float* values = keys + rounded_up(a.shape.positions, kKeys) * rounded_up(n, 16);  // [keys, padded]
+  float* queries = values + rounded_up(a.shape.positions, kKeys) * padded;          // [kTileRows, padded]
+  float* sums = queries + kTileRows * padded;                                       // [kTileRows, padded]
+  float* scores = sums + kTileRows * padded;                                        // [kTileRows, kKeys]
+  for (int64_t j = 0; j < count; j += kKeys)
+    pack_transposed(head.k + (head.start + j) * head.step, head.step, smaller(kKeys, count - j), n, keys + j * n);
+  pack_rows(head.v + head.start * head.step, head.step, count, n, 1, values, padded);
+  const float scale = 1 / std::sqrt(static_cast<float>(n));
+
+  for (int64_t i = 0; i < a.shape.positions; i += kTileRows) {
+    const int64_t rows = smaller(kTileRows, a.shape.positions - i);
+    pack_rows(head.q + i * head.step, head.step, rows, n, scale, queries, padded);
+    clear(queries + rows * padded, (kTileRows - rows) * padded);
+    clear(sums, kTileRows * padded);
+    Running running[kTileRows];
+    const int64_t last = a.causal ? smaller(count, i + rows - head.start) : count;
+    for (int64_t j = 0; j < last; j += kKeys) {
+      const int64_t tile = smaller(kKeys, last - j), width = rounded_up(tile, kTileColumns);
+      products(n, queries, padded, keys + j * n, width, scores);
+      for (int64_t r = 0; r < kTileRows; r++)
+        weigh(scores + r * kKeys, visible(i + r, head.start + j, tile, a.causal), width, running[r], sums + r * padded,
+              padded);
+      add_products(tile, scores, kKeys, 1, values + j * padded, padded, sums);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+      const bool none = running[r].sum == 0;
+      for (int64_t d = 0; d < n; d++) out[(i + r) * out_step + d] = none ? 0 : sums[r * padded + d] / running[r].sum;
+      lse[i + r] = none ? -INFINITY : running[r].highest + std::log(running[r].sum);
+    }
+  }
+}
+
+int32_t forward(const AttentionForwardArgs& a, const Parallel& parallel, cfgd_status* status) {
+  const AttentionShape& s = a.shape;
+  if (const int32_t code = check_ranges(a.starts, a.ends, s, status)) return code;
+  const int64_t work = s.positions * s.positions * s.head_dim * (a.causal ? 1 : 2);
+  return for_each_head(s, work, forward_floats(s), parallel, status, [&](int64_t row, int64_t h, float* memory) {
+    forward_head(a, head_at(s, a.qkv, row, h, a.starts[row], a.ends[row]),
+                 a.out + row * s.positions * s.heads * s.head_dim + h * s.head_dim,
+                 a.lse + (row * s.heads + h) * s.positions, memory);
+  });
+}
+
+}  // namespace
+}  // namespace cfgd::CFGD_ISA

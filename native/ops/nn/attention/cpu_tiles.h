@@ -1,0 +1,135 @@
+// What the forward and backward passes share: one head's view of qkv, packing, and products over tiles of keys.
+// Included only from cpu.cpp.
+#pragma once
+#include "cpu/kernel.h"
+#include "cpu/scratch.h"
+#include "cpu/tile.h"
+#include "ops/nn/attention/attention.h"
+
+namespace cfgd::CFGD_ISA {
+namespace {
+
+// Keys per tile: whole blocks of registers in both directions.
+#if defined(__AVX512F__)
+constexpr int64_t kKeys = 96;
+#else
+constexpr int64_t kKeys = 48;
+#endif
+static_assert(kKeys % kTileRows == 0 && kKeys % kTileColumns == 0);
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+int64_t rounded_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+/// A head of one row of qkv; position i lies `step` elements after position i − 1.
+struct Head {
+  const float *q, *k, *v;
+  int64_t step;
+  int64_t start, end;  // of the keys
+};
+
+Head head_at(const AttentionShape& s, const float* qkv, int64_t row, int64_t head, int64_t start, int64_t end) {
+  const int64_t width = s.heads * s.head_dim;
+  const float* q = qkv + row * s.positions * 3 * width + head * s.head_dim;
+  return {q, q + width, q + 2 * width, 3 * width, start, end > start ? end : start};
+}
+
+/// Rows of `n` numbers, times `factor`, into rows of `padded` with zeros at their ends.
+void pack_rows(const float* in, int64_t in_step, int64_t rows, int64_t n, float factor, float* out, int64_t padded) {
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t d = 0; d < n; d++) out[r * padded + d] = in[r * in_step + d] * factor;
+    for (int64_t d = n; d < padded; d++) out[r * padded + d] = 0;
+  }
+}
+
+void clear(float* p, int64_t n) { std::memset(p, 0, sizeof(float) * n); }
+
+/// Sum over whole vectors: padded [n up to whole vectors, then zeros] times x [n], not yet added up across lanes.
+inline Vec dot(const float* padded, const float* x, int64_t n) {
+  Vec sum = {};
+  int64_t d = 0;
+  for (; d + kLanes <= n; d += kLanes) sum += load(padded + d) * load(x + d);
+  if (d < n) sum += load(padded + d) * load_part(x + d, static_cast<int>(n - d), 0);
+  return sum;
+}
+
+/// A tile of keys, transposed: [n, kKeys], zeros beyond `keys`.
+void pack_transposed(const float* in, int64_t in_step, int64_t keys, int64_t n, float* out) {
+  transpose(in, in_step, keys, n, out, kKeys);
+  if (keys < kKeys)
+    for (int64_t d = 0; d < n; d++) clear(out + d * kKeys + keys, kKeys - keys);
+}
+
+/// out[r, j] = Σ_d a[r, d] · b[d, j] for kTileRows rows and `width` columns (whole tiles); rows of out are kKeys apart.
+void products(int64_t depth, const float* a, int64_t a_row, const float* b, int64_t width, float* out) {
+  for (int64_t j = 0; j < width; j += kTileColumns) {
+    Vec sums[kTileRows][kTileVecs] = {};
+    multiply_tile<kTileRows, kTileVecs>(depth, a, a_row, 1, b + j, kKeys, sums);
+#pragma GCC unroll 16
+    for (int r = 0; r < kTileRows; r++)
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVecs; v++) store(out + r * kKeys + j + v * kLanes, sums[r][v]);
+  }
+}
+
+template <int C>
+[[gnu::always_inline]] inline void add_columns(int64_t depth, const float* a, int64_t a_row, int64_t a_step,
+                                               const float* b, int64_t b_step, float* out) {
+  Vec sums[kTileRows][C];
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileRows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < C; v++) sums[r][v] = load(out + r * b_step + v * kLanes);
+  multiply_tile<kTileRows, C>(depth, a, a_row, a_step, b, b_step, sums);
+#pragma GCC unroll 16
+  for (int r = 0; r < kTileRows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < C; v++) store(out + r * b_step + v * kLanes, sums[r][v]);
+}
+
+/// out[r, d] += Σ_j a[r, j] · b[j, d] for kTileRows rows and `width` columns (whole vectors); out has b's row length.
+void add_products(int64_t depth, const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t width,
+                  float* out) {
+  int64_t d = 0;
+  for (; d + kTileColumns <= width; d += kTileColumns)
+    add_columns<kTileVecs>(depth, a, a_row, a_step, b + d, width, out + d);
+  for (; d < width; d += kLanes) add_columns<1>(depth, a, a_row, a_step, b + d, width, out + d);
+}
+
+/// How many keys of the tile that begins at key j query i may see.
+int64_t visible(int64_t i, int64_t j, int64_t keys, bool causal) {
+  return causal ? larger(0, smaller(keys, i + 1 - j)) : keys;
+}
+
+int32_t check_ranges(const int32_t* starts, const int32_t* ends, const AttentionShape& s, cfgd_status* status) {
+  for (int64_t r = 0; r < s.rows; r++) {
+    const bool bad_start = starts[r] < 0 || starts[r] > s.positions;
+    if (bad_start || ends[r] < 0 || ends[r] > s.positions)
+      return cfgd_fail(status, CFGD_VALUE, bad_start ? "starts" : "ends", "expected 0 to positions = %lld in row %lld, got %d",
+                       static_cast<long long>(s.positions), static_cast<long long>(r), bad_start ? starts[r] : ends[r]);
+  }
+  return CFGD_OK;
+}
+
+/// Calls body(row, head, memory) for every head of every row, with `floats` of scratch memory for each thread.
+template <class Body>
+int32_t for_each_head(const AttentionShape& s, int64_t work_per_head, int64_t floats, const Parallel& parallel,
+                      cfgd_status* status, const Body& body) {
+  constexpr int64_t kWorkPerTask = int64_t{1} << 19;  // multiply-adds; some 20 µs
+  bool failed = false;
+  parallel(s.rows * s.heads, kWorkPerTask / larger(work_per_head, 1) + 1, [&](int64_t begin, int64_t end) {
+    static thread_local Scratch scratch;
+    float* memory;
+    try {
+      memory = scratch.get<float>(floats);
+    } catch (const std::bad_alloc&) {
+      __atomic_store_n(&failed, true, __ATOMIC_RELAXED);  // no exception may leave a task
+      return;
+    }
+    for (int64_t i = begin; i < end; i++) body(i / s.heads, i % s.heads, memory);
+  });
+  return failed ? cfgd_fail(status, CFGD_MEMORY, "", "out of memory for the scratch space of attention") : CFGD_OK;
+}
+
+}  // namespace
+}  // namespace cfgd::CFGD_ISA
