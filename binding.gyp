@@ -40,6 +40,17 @@
       "native/ops/nn/matmul/cpu.cpp",
       "native/ops/nn/norm/cpu.cpp",
       "native/ops/optim/cpu.cpp"
+    ],
+    # Read by CMakeLists.txt and scripts/build-emulation.mjs: libcfgdistill_cuda.so, and what stands in for the CUDA
+    # runtime when it is built for the emulated device.
+    "cuda_sources": [
+      "native/cuda/backend.cpp",
+      "native/ops/guidance/cuda.cu"
+    ],
+    "emulation_sources": [
+      "native/cuda/emulation/block.cpp",
+      "native/cuda/emulation/fiber.cpp",
+      "native/cuda/emulation/runtime.cpp"
     ]
   },
   "target_defaults": {

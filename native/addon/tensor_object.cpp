@@ -81,11 +81,7 @@ Napi::Value synchronize(const Napi::CallbackInfo& info) {
   Device& device = device_of(info[0]);
   return promised(
       info.Env(), device,
-      [&device]() -> std::shared_ptr<const Error> {
-        cfgd_status status{};
-        if (device.backend()->synchronize(device.handle(), &status) != CFGD_OK) return std::make_shared<Error>(status);
-        return device.take_error();
-      },
+      [&device] { return device.synchronize(); },
       [](Napi::Env env) -> Napi::Value { return env.Undefined(); });
 }
 
@@ -111,7 +107,7 @@ Napi::Value trim_memory(const Napi::CallbackInfo& info) {  // (device): a promis
   return promised(
       info.Env(), device,
       [&device]() -> std::shared_ptr<const Error> {
-        device.allocator().trim();
+        device.trim();
         return nullptr;
       },
       [](Napi::Env env) -> Napi::Value { return env.Undefined(); });
@@ -256,21 +252,7 @@ Napi::Value TensorObject::read(const Napi::CallbackInfo& info) {
     std::shared_ptr<char[]> host(new char[bytes ? bytes : 1]);
     return promised(
         info.Env(), tensor.device(),
-        [tensor, host, bytes]() -> std::shared_ptr<const Error> {
-          Device& device = tensor.device();
-          if (tensor.storage->block()->poison) {
-            // Reported here, so synchronize() need not report it again.
-            std::shared_ptr<const Error> poison = tensor.storage->block()->poison;
-            if (std::shared_ptr<const Error> pending = device.take_error(); pending && pending != poison)
-              device.keep_error(pending);
-            return poison;
-          }
-          cfgd_status status{};
-          if (device.backend()->copy(device.handle(), host.get(), tensor.data<char>(), bytes, CFGD_TO_HOST, &status) !=
-              CFGD_OK)
-            return std::make_shared<Error>(status);
-          return nullptr;
-        },
+        [tensor, host] { return tensor.device().read(tensor, host.get()); },
         [host, bytes, dtype = tensor.dtype](Napi::Env env) { return typed_array(env, dtype, host.get(), bytes); });
   });
 }

@@ -24,10 +24,17 @@ enum cfgd_code {
 enum cfgd_direction { CFGD_TO_DEVICE = 0, CFGD_TO_HOST = 1, CFGD_ON_DEVICE = 2 };
 
 /// Filled by a call that fails; `argument` is the name of the argument at fault, "" when there is none.
+///
+/// `launch` is for a backend whose `launch` returns before the work is done, which numbers its launches from 1 upwards.
+/// A successful `launch` sets it to its number. A `copy` to the host or a `synchronize` that finds out that an earlier
+/// launch has failed sets it to the number of that launch, whose fault is thereby reported; the copy is done
+/// nevertheless. What was launched after the failing launch and before the report was not run and changed nothing.
+/// 0 otherwise.
 typedef struct cfgd_status {
   int32_t code;
   char argument[32];
   char message[256];
+  uint64_t launch;
 } cfgd_status;
 
 typedef struct cfgd_backend {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "cpu/backend.h"
 #include "cuda/library.h"
@@ -78,6 +79,7 @@ void Device::write(const Tensor& tensor, const void* bytes) {
       block->poison = error_ = std::make_shared<Error>(status);
     else if (whole)
       block->poison = nullptr;
+    note(0, block);
   });
 }
 
@@ -88,8 +90,8 @@ void Device::run(const Command& command) {
       poison = input->poison;
       break;
     }
+  cfgd_status status{};
   if (!poison) {
-    cfgd_status status{};
     if (backend_->launch(handle_, static_cast<uint32_t>(command.op), command.args.data(),
                          static_cast<uint32_t>(command.args.size()), &status) != CFGD_OK) {
       poison = std::make_shared<Error>(status);
@@ -97,7 +99,65 @@ void Device::run(const Command& command) {
     }
   }
   if (command.keeps_outputs) return;
-  for (Block* output : command.outputs) output->poison = poison;
+  for (Block* output : command.outputs) {
+    output->poison = poison;
+    note(poison ? 0 : status.launch, output);
+  }
+}
+
+// Only a device that works behind the host's back needs the log, and only until the host has caught up with it.
+void Device::note(uint64_t launch, Block* block) {
+  if (launch == 0 && written_.empty()) return;
+  written_.push_back({launch, block, block->poison});
+  constexpr size_t kMany = 1 << 16;
+  if (written_.size() < kMany) return;
+  cfgd_status status{};
+  backend_->synchronize(handle_, &status);
+  settle(status);
+}
+
+// The host has caught up with the device: every launch has succeeded, or one has failed and those after it were not
+// run. What they should have written is then poisoned, as if the error had come at once.
+std::shared_ptr<const Error> Device::settle(const cfgd_status& status) {
+  std::shared_ptr<const Error> error;
+  if (status.code != CFGD_OK) {
+    error = std::make_shared<const Error>(status);
+    for (const Written& w : written_)
+      w.block->poison = w.launch && w.launch >= status.launch ? error : w.poison;
+    if (!error_) error_ = error;
+  }
+  written_.clear();
+  return error;
+}
+
+std::shared_ptr<const Error> Device::read(const Tensor& tensor, void* host) {
+  const Block* block = tensor.storage->block();
+  std::shared_ptr<const Error> error;
+  if (!block->poison) {
+    cfgd_status status{};
+    backend_->copy(handle_, host, tensor.data<char>(), tensor.bytes(), CFGD_TO_HOST, &status);
+    error = settle(status);
+    // The fault of some launch leaves what it did not write as it was; anything else means that the copy failed.
+    if (status.launch) error = nullptr;
+  }
+  if (block->poison) error = block->poison;
+  // Reported here, so synchronize() need not report it again.
+  if (error && error_ == error) error_ = nullptr;
+  return error;
+}
+
+std::shared_ptr<const Error> Device::synchronize() {
+  cfgd_status status{};
+  backend_->synchronize(handle_, &status);
+  settle(status);
+  return std::exchange(error_, nullptr);
+}
+
+void Device::trim() {
+  cfgd_status status{};
+  backend_->synchronize(handle_, &status);
+  settle(status);  // the log must not outlive the blocks
+  allocator_.trim();
 }
 
 void Device::submit(Command command) {
@@ -109,7 +169,5 @@ void Device::replay(std::shared_ptr<const Program> program) {
     for (const Command& command : program->commands) run(command);
   });
 }
-
-std::shared_ptr<const Error> Device::take_error() { return std::exchange(error_, nullptr); }
 
 }  // namespace cfgd

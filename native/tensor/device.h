@@ -94,11 +94,14 @@ class Device {
   void submit(Command command);
   void replay(std::shared_ptr<const Program> program);
 
-  /// Runs on the execution thread: the first error that no read() has reported since the last call, if any.
-  std::shared_ptr<const Error> take_error();
-  /// Runs on the execution thread: puts back what take_error() gave.
-  void keep_error(std::shared_ptr<const Error> error) { error_ = std::move(error); }
-  /// Runs on the execution thread.
+  // The rest runs on the execution thread.
+
+  /// Copies the tensor's content to `host`. Returns why the content is not valid, or null.
+  std::shared_ptr<const Error> read(const Tensor& tensor, void* host);
+  /// Waits for everything that was launched. Returns the first error that nobody has been told of yet, or null.
+  std::shared_ptr<const Error> synchronize();
+  /// Returns cached memory to the system.
+  void trim();
   void run(const Command& command);
 
  private:
@@ -109,7 +112,19 @@ class Device {
   std::string id_, name_;
   Allocator allocator_;
   Queue queue_;
-  std::shared_ptr<const Error> error_;  // execution thread only
+
+  /// What a launch or an upload has made of a block, while the device may still find out otherwise.
+  struct Written {
+    uint64_t launch;  // cfgd_status::launch; 0: not by a launch that can still fail
+    Block* block;
+    std::shared_ptr<const Error> poison;
+  };
+  void note(uint64_t launch, Block* block);
+  std::shared_ptr<const Error> settle(const cfgd_status& status);
+
+  // Execution thread only.
+  std::shared_ptr<const Error> error_;  // the first that nobody has been told of
+  std::vector<Written> written_;        // since the device was last known to have done everything; in order
 };
 
 template <class Args>

@@ -1,0 +1,108 @@
+// Stands in for the CUDA toolkit's header of this name when the CUDA backend is compiled by a C++ compiler, so that
+// the same sources run on a CPU: the part of the language and of the runtime that they use.
+//
+// Launches and copies wait in their stream until something synchronises, as on a device.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "cuda/emulation/block.h"
+
+// --- Language ---
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __shared__ static thread_local  // one block at a time runs on a CPU thread
+
+#define threadIdx (::cfgd::emulation::thread_index())
+#define blockIdx (::cfgd::emulation::block_index())
+#define blockDim (::cfgd::emulation::block_shape())
+#define gridDim (::cfgd::emulation::grid_shape())
+
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
+inline void __syncthreads(const std::source_location place = std::source_location::current()) {
+  ::cfgd::emulation::block_barrier(place);
+}
+inline void __syncwarp(unsigned mask = ~0u) { ::cfgd::emulation::warp_barrier(mask); }
+
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int by) {
+  return ::cfgd::emulation::shuffle(
+      mask, value, [](unsigned lane, int distance) { return (lane ^ static_cast<unsigned>(distance)) & 31u; }, by);
+}
+
+// Threads of a block take turns, so plain reads and writes are atomic.
+template <class T>
+T atomicCAS(T* address, T expected, T desired) {
+  const T old = *address;
+  if (old == expected) *address = desired;
+  return old;
+}
+template <class T>
+T atomicMin(T* address, T value) {
+  const T old = *address;
+  if (value < old) *address = value;
+  return old;
+}
+
+// --- Runtime ---
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+  cudaErrorInvalidDevice = 101,
+  cudaErrorLaunchFailure = 719,
+};
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+constexpr unsigned cudaStreamNonBlocking = 1;
+
+struct cudaDeviceProp {
+  char name[256];
+  size_t totalGlobalMem;
+  size_t sharedMemPerBlockOptin;
+  int major, minor;
+};
+
+typedef struct cfgd_emulated_stream* cudaStream_t;
+
+cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaMalloc(void** memory, size_t bytes);
+cudaError_t cudaFree(void* memory);
+cudaError_t cudaMallocHost(void** memory, size_t bytes);
+cudaError_t cudaFreeHost(void* memory);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
+cudaError_t cudaGetLastError();
+const char* cudaGetErrorName(cudaError_t error);
+const char* cudaGetErrorString(cudaError_t error);
+
+namespace cfgd::emulation {
+
+/// Puts a grid into the stream, or sets the last error when its shape is beyond what a device takes.
+void enqueue(const void* kernel, const Shape& shape, cudaStream_t stream, std::function<void()> body);
+
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t dynamic_shared, cudaStream_t stream, A... arguments) {
+  enqueue(reinterpret_cast<const void*>(kernel), {grid, block, dynamic_shared}, stream,
+          [=] { kernel(arguments...); });
+}
+
+}  // namespace cfgd::emulation
