@@ -35,15 +35,29 @@ inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
 inline Vec as_float(IVec v) { return (Vec)v; }  // same bits
 inline IVec as_int(Vec v) { return (IVec)v; }
 
+/// Combines all lanes by halving, so in log₂(lanes) dependent steps.
+template <class Combine>
+inline float reduce(Vec v, const Combine& combine) {
+  typedef float Four __attribute__((vector_size(16)));
+#if defined(__AVX512F__)
+  typedef float Eight __attribute__((vector_size(32)));
+  const Eight e = combine(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+                          __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+  const Four f = combine(__builtin_shufflevector(e, e, 0, 1, 2, 3), __builtin_shufflevector(e, e, 4, 5, 6, 7));
+#elif defined(__AVX2__)
+  const Four f = combine(__builtin_shufflevector(v, v, 0, 1, 2, 3), __builtin_shufflevector(v, v, 4, 5, 6, 7));
+#else
+  const Four f = v;
+#endif
+  const Four two = combine(f, (Four)__builtin_shufflevector(f, f, 2, 3, 0, 1));
+  const Four one = combine(two, (Four)__builtin_shufflevector(two, two, 1, 0, 3, 2));
+  return one[0];
+}
 inline float reduce_add(Vec v) {
-  float s = 0;
-  for (int i = 0; i < kLanes; i++) s += v[i];
-  return s;
+  return reduce(v, [](auto a, auto b) { return a + b; });
 }
 inline float reduce_max(Vec v) {
-  float m = v[0];
-  for (int i = 1; i < kLanes; i++) m = v[i] > m ? v[i] : m;
-  return m;
+  return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 inline bool any(IVec mask) {
   // As 64-bit words: the compilers turn this into a single test of the register.

@@ -75,8 +75,9 @@ void backward_tile(const AttentionBackwardArgs& a, const Head& head, int64_t j, 
   pack_transposed(head.k + j * head.step, head.step, tile, n, m.keys_t);
   pack_transposed(head.v + j * head.step, head.step, tile, n, m.values_t);
   pack_rows(head.k + j * head.step, head.step, tile, n, 1, m.keys, padded);
-  clear(m.grad_k, kKeys * padded);
-  clear(m.grad_v, kKeys * padded);
+  const int64_t key_rows = rounded_up(tile, kTileRows);
+  clear(m.grad_k, key_rows * padded);
+  clear(m.grad_v, key_rows * padded);
   for (int64_t i = a.causal ? j / kTileRows * kTileRows : 0; i < queries; i += kQueries) {
     const int64_t block = smaller(kQueries, queries - i);
     for (int64_t b = 0; b < block; b += kTileRows) {
@@ -89,7 +90,7 @@ void backward_tile(const AttentionBackwardArgs& a, const Head& head, int64_t j, 
       add_products(tile, grad_s, kKeys, 1, m.keys, padded, m.grad_q + (i + b) * padded);
     }
     // Rows beyond the tile's keys, up to a whole block of registers, are computed and not used.
-    for (int64_t r = 0; r < tile; r += kTileRows) {
+    for (int64_t r = 0; r < key_rows; r += kTileRows) {
       add_products(block, m.weights + r, 1, kKeys, m.grad_out + i * padded, padded, m.grad_v + r * padded);
       add_products(block, m.grad_s + r, 1, kKeys, m.queries + i * padded, padded, m.grad_k + r * padded);
     }
@@ -98,8 +99,7 @@ void backward_tile(const AttentionBackwardArgs& a, const Head& head, int64_t j, 
 
 void write_rows(const float* in, int64_t rows, int64_t n, float factor, float* out, int64_t out_step) {
   const int64_t padded = rounded_up(n, kLanes);
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t d = 0; d < n; d++) out[r * out_step + d] = in[r * padded + d] * factor;
+  for (int64_t r = 0; r < rows; r++) unpack_row(in + r * padded, n, factor, out + r * out_step);
 }
 
 int32_t backward(const AttentionBackwardArgs& a, const Parallel& parallel, cfgd_status* status) {

@@ -29,12 +29,12 @@ void weigh(float* scores, int64_t seen, int64_t width, Running& running, float* 
     sum += weight;
     store(scores + j, weight);
   }
-  if (now != running.highest) {
+  if (now != running.highest && running.sum != 0) {
     const float correction = std::exp(running.highest - shift);
     running.sum *= correction;
     for (int64_t d = 0; d < padded; d += kLanes) store(out + d, load(out + d) * correction);
-    running.highest = now;
   }
+  running.highest = now;
   running.sum += reduce_add(sum);
 }
 
@@ -51,14 +51,20 @@ void forward_head(const AttentionForwardArgs& a, const Head& head, float* out, f
   float* queries = values + rounded_up(a.shape.positions, kKeys) * padded;          // [kTileRows, padded]
   float* sums = queries + kTileRows * padded;                                       // [kTileRows, padded]
   float* scores = sums + kTileRows * padded;                                        // [kTileRows, kKeys]
-  for (int64_t j = 0; j < count; j += kKeys)
-    pack_transposed(head.k + (head.start + j) * head.step, head.step, smaller(kKeys, count - j), n, keys + j * n);
-  pack_rows(head.v + head.start * head.step, head.step, count, n, 1, values, padded);
+  for (int64_t j = 0; j < count; j += kKeys) {
+    const int64_t tile = smaller(kKeys, count - j), first = (head.start + j) * head.step;
+    prefetch_rows(head.k + first, head.step, tile, n);
+    prefetch_rows(head.v + first, head.step, tile, n);
+    pack_transposed(head.k + first, head.step, tile, n, keys + j * n);
+    pack_rows(head.v + first, head.step, tile, n, 1, values + j * padded, padded);
+  }
+  prefetch_rows(head.q, head.step, smaller(kTileRows, a.shape.positions), n);
   const float scale = 1 / std::sqrt(static_cast<float>(n));
 
   for (int64_t i = 0; i < a.shape.positions; i += kTileRows) {
     const int64_t rows = smaller(kTileRows, a.shape.positions - i);
     pack_rows(head.q + i * head.step, head.step, rows, n, scale, queries, padded);
+    prefetch_rows(head.q + (i + rows) * head.step, head.step, smaller(kTileRows, a.shape.positions - i - rows), n);
     clear(queries + rows * padded, (kTileRows - rows) * padded);
     clear(sums, kTileRows * padded);
     Running running[kTileRows];
@@ -73,7 +79,7 @@ void forward_head(const AttentionForwardArgs& a, const Head& head, float* out, f
     }
     for (int64_t r = 0; r < rows; r++) {
       const bool none = running[r].sum == 0;
-      for (int64_t d = 0; d < n; d++) out[(i + r) * out_step + d] = none ? 0 : sums[r * padded + d] / running[r].sum;
+      unpack_row(sums + r * padded, n, none ? 0 : 1 / running[r].sum, out + (i + r) * out_step);
       lse[i + r] = none ? -INFINITY : running[r].highest + std::log(running[r].sum);
     }
   }

@@ -34,15 +34,29 @@ Head head_at(const AttentionShape& s, const float* qkv, int64_t row, int64_t hea
   return {q, q + width, q + 2 * width, 3 * width, start, end > start ? end : start};
 }
 
-/// Rows of `n` numbers, times `factor`, into rows of `padded` with zeros at their ends.
+void clear(float* p, int64_t n) { std::memset(p, 0, sizeof(float) * n); }
+
+/// Asks for rows of `n` numbers early: the heads' rows lie far apart, which the processor's own prefetching misses.
+void prefetch_rows(const float* in, int64_t in_step, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t d = 0; d < n; d += 16) __builtin_prefetch(in + r * in_step + d);
+}
+
+/// Rows of `n` numbers, times `factor`, into rows of `padded` = n up to whole vectors, with zeros at their ends.
 void pack_rows(const float* in, int64_t in_step, int64_t rows, int64_t n, float factor, float* out, int64_t padded) {
-  for (int64_t r = 0; r < rows; r++) {
-    for (int64_t d = 0; d < n; d++) out[r * padded + d] = in[r * in_step + d] * factor;
-    for (int64_t d = n; d < padded; d++) out[r * padded + d] = 0;
+  for (int64_t r = 0; r < rows; r++, in += in_step, out += padded) {
+    int64_t d = 0;
+    for (; d + kLanes <= n; d += kLanes) store(out + d, load(in + d) * factor);
+    if (d < n) store(out + d, load_part(in + d, static_cast<int>(n - d), 0) * factor);
   }
 }
 
-void clear(float* p, int64_t n) { std::memset(p, 0, sizeof(float) * n); }
+/// The reverse of one row: n numbers times `factor`.
+void unpack_row(const float* in, int64_t n, float factor, float* out) {
+  int64_t d = 0;
+  for (; d + kLanes <= n; d += kLanes) store(out + d, load(in + d) * factor);
+  if (d < n) store_part(out + d, load(in + d) * factor, static_cast<int>(n - d));
+}
 
 /// Sum over whole vectors: padded [n up to whole vectors, then zeros] times x [n], not yet added up across lanes.
 inline Vec dot(const float* padded, const float* x, int64_t n) {
@@ -53,11 +67,13 @@ inline Vec dot(const float* padded, const float* x, int64_t n) {
   return sum;
 }
 
-/// A tile of keys, transposed: [n, kKeys], zeros beyond `keys`.
+/// A tile of keys, transposed: [n, kKeys], zeros beyond `keys` up to whole register tiles.
 void pack_transposed(const float* in, int64_t in_step, int64_t keys, int64_t n, float* out) {
   transpose(in, in_step, keys, n, out, kKeys);
-  if (keys < kKeys)
-    for (int64_t d = 0; d < n; d++) clear(out + d * kKeys + keys, kKeys - keys);
+  const int64_t width = rounded_up(keys, kTileColumns);
+  if (keys < width)
+    for (int64_t d = 0; d < n; d++)
+      for (int64_t j = keys; j < width; j++) out[d * kKeys + j] = 0;
 }
 
 /// out[r, j] = Σ_d a[r, d] · b[d, j] for kTileRows rows and `width` columns (whole tiles); rows of out are kKeys apart.
