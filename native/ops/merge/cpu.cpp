@@ -36,6 +36,15 @@ int32_t lerp(const LerpArgs& args, const Parallel& parallel, cfgd_status*) {
   return CFGD_OK;
 }
 
+constexpr int64_t kBlock = 1024;
+
+void add_weighted(const float* data, double weight, bool first, double* sums, int64_t n) {
+  if (first)
+    for (int64_t i = 0; i < n; i++) sums[i] = data[i] * weight;
+  else
+    for (int64_t i = 0; i < n; i++) sums[i] += data[i] * weight;
+}
+
 int32_t weighted_average(const void* bytes, uint32_t, const Parallel& parallel, cfgd_status*) {
   const WeightedAverageArgs& args = *static_cast<const WeightedAverageArgs*>(bytes);
   const WeightedInput* inputs = reinterpret_cast<const WeightedInput*>(&args + 1);
@@ -51,12 +60,14 @@ int32_t weighted_average(const void* bytes, uint32_t, const Parallel& parallel, 
     return CFGD_OK;
   }
   parallel(args.n, kElementsPerChunk, [&](int64_t begin, int64_t end) {
-    for_each_vector(begin, end, [&](int64_t i, auto io) {
-      Wide sum = CFGD_WIDEN(io.load(inputs[first].data + i, 0)) * inputs[first].weight;
-      for (int64_t k = first + 1; k < args.count; k++)
-        if (inputs[k].weight != 0) sum += CFGD_WIDEN(io.load(inputs[k].data + i, 0)) * inputs[k].weight;
-      io.store(out + i, __builtin_convertvector(sum, Vec));
-    });
+    // Summed a block at a time, input by input, in a buffer that stays in the first-level cache.
+    double sums[kBlock];
+    for (int64_t at = begin; at < end; at += kBlock) {
+      const int64_t length = end - at < kBlock ? end - at : kBlock;
+      for (int64_t k = first; k < args.count; k++)
+        if (inputs[k].weight != 0) add_weighted(inputs[k].data + at, inputs[k].weight, k == first, sums, length);
+      for (int64_t i = 0; i < length; i++) out[at + i] = static_cast<float>(sums[i]);
+    }
   });
   return CFGD_OK;
 }
