@@ -5,15 +5,17 @@
 //
 // --program makes an executable of one more source and the emulation, and prints its path instead.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { binding, root } from './binding.mjs';
 
 const { values } = parseArgs({ options: { sanitize: { type: 'string' }, program: { type: 'string' } } });
 const sanitizers = values.sanitize ?? '';
-if (!/^[a-z,]*$/.test(sanitizers)) throw new Error(`--sanitize: expected names like address,undefined, got '${sanitizers}'`);
+if (!/^[a-z,]*$/.test(sanitizers))
+  throw new Error(`--sanitize: expected names like address,undefined, got '${sanitizers}'`);
 
 const compiler = process.env.CXX || 'g++';
 const folder = join(root, 'build/emulation', sanitizers.replaceAll(',', '-') || 'plain');
@@ -29,7 +31,10 @@ const modified = (path) => (existsSync(path) ? statSync(path).mtimeMs : Number.P
 /** The files an object was made from, as the compiler wrote them down. */
 function dependencies(object) {
   const text = readFileSync(object.replace(/\.o$/, '.d'), 'utf8').replaceAll('\\\n', ' ');
-  return text.slice(text.indexOf(': ') + 2).trim().split(/\s+/);
+  return text
+    .slice(text.indexOf(': ') + 2)
+    .trim()
+    .split(/\s+/);
 }
 
 function fresh(object) {
@@ -39,7 +44,24 @@ function fresh(object) {
   return [script, ...dependencies(object)].every((path) => modified(path) <= made);
 }
 
-// Built under another name first, so that builds at the same time do no harm to each other.
+// One build at a time: the others wait and then find everything done. A lock left behind by a build that was killed
+// counts for two minutes, and is harmless even if its owner lives: files come into being under a name of their own.
+async function locked(body) {
+  const lock = join(folder, 'lock');
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+      if (modified(lock) < Date.now() - 120_000) rmSync(lock, { recursive: true, force: true });
+      await setTimeout(100);
+    }
+  }
+  process.on('exit', () => rmSync(lock, { recursive: true, force: true }));
+  return body();
+}
+
 async function make(target, options) {
   const temporary = `${target}.${process.pid}`;
   try {
@@ -61,20 +83,23 @@ async function compile(source) {
 }
 
 mkdirSync(folder, { recursive: true });
-const { cuda_sources: backend, emulation_sources: emulation } = binding().variables;
-const sources = values.program ? [values.program, ...emulation] : [...backend, ...emulation];
-const waiting = [...sources];
-const objects = [];
-await Promise.all(
-  Array.from({ length: Math.min(availableParallelism(), sources.length) }, async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) objects.push(await compile(next));
-  }),
-);
 const output = values.program
   ? join(folder, basename(values.program).replace(/\.\w+$/, ''))
   : join(folder, 'libcfgdistill_cuda_emulated.so');
-if (!existsSync(output) || objects.some((object) => modified(object) > statSync(output).mtimeMs)) {
-  const sanitize = sanitizers ? [`-fsanitize=${sanitizers}`] : [];
-  await make(output, [...objects.sort(), ...(values.program ? [] : ['-shared']), ...sanitize]);
-}
+
+await locked(async () => {
+  const { cuda_sources: backend, emulation_sources: emulation } = binding().variables;
+  const sources = values.program ? [values.program, ...emulation] : [...backend, ...emulation];
+  const waiting = [...sources];
+  const objects = [];
+  await Promise.all(
+    Array.from({ length: Math.min(availableParallelism(), sources.length) }, async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) objects.push(await compile(next));
+    }),
+  );
+  if (!existsSync(output) || objects.some((object) => modified(object) > statSync(output).mtimeMs)) {
+    const sanitize = sanitizers ? [`-fsanitize=${sanitizers}`] : [];
+    await make(output, [...objects.sort(), ...(values.program ? [] : ['-shared']), ...sanitize]);
+  }
+});
 console.log(output);

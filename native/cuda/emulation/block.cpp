@@ -50,10 +50,9 @@ struct Block {
   const char* failure = nullptr;
 };
 
-Block& block() {
-  static thread_local Block made;
-  return made;
-}
+Block* current = nullptr;
+
+Block& block() { return *current; }
 
 void go_on(Block& b, Thread* to) {
   Fiber& from = b.running ? b.running->fiber : b.home;
@@ -143,7 +142,8 @@ Order order_of_environment() {
 }
 
 void run_grid(const Shape& shape, Order order, const std::function<void()>& body) {
-  Block& b = block();
+  if (!current) current = new Block();
+  Block& b = *current;
   const unsigned count = shape.block.x * shape.block.y * shape.block.z;
   b.shape = shape;
   b.body = &body;

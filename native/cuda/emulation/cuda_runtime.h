@@ -17,7 +17,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __shared__ static thread_local  // one block at a time runs on a CPU thread
+#define __shared__ static  // one block at a time runs
 
 #define threadIdx (::cfgd::emulation::thread_index())
 #define blockIdx (::cfgd::emulation::block_index())

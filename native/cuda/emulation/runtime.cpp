@@ -21,7 +21,7 @@ constexpr size_t kSharedDefault = 48 << 10;
 constexpr size_t kSharedOptIn = 56 << 10;
 
 struct Runtime {
-  std::recursive_mutex mutex;  // a kernel's failure is set while the stream runs
+  std::mutex mutex;  // also held while a grid runs: there is room for one
   std::set<cudaStream_t> streams;
   std::map<void*, size_t> allocations;
   std::map<const void*, size_t> shared_limits;  // by kernel

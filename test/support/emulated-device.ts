@@ -1,0 +1,28 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** For the hook that builds, in ms: some 10 s of compiling on a machine that may be busy. */
+export const BUILD_TIMEOUT = 180_000;
+
+/** Runs scripts/build-emulation.mjs and returns the path it prints. */
+export function buildEmulation(...options: string[]): string {
+  return execFileSync(process.execPath, ['scripts/build-emulation.mjs', ...options], {
+    cwd: root,
+    encoding: 'utf8',
+  }).trim();
+}
+
+/** Makes device 'cuda' of this process the emulated one. Must come before its first use. */
+export function useEmulatedDevice(): void {
+  process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation();
+}
+
+/** The orders in which the emulated device can run the threads of a block. */
+export const ORDERS = ['forward', 'reverse', 'shuffled'] as const;
+
+/** From the next operation on; nothing may be waiting to run. */
+export function setOrder(order: (typeof ORDERS)[number]): void {
+  process.env.CFGDISTILL_EMULATION_ORDER = order;
+}
