@@ -45,7 +45,10 @@ describe.each(['learned', 'rotary', 'sinusoidal', 'unbiased'])('the language mod
   const batchOf = (padding: number) => {
     const { sequences, starts, positions, config } = golden.case;
     const { vocabularySize } = config;
-    const batch = packTokens(sequences.map((s) => Int32Array.from(s)), { vocabularySize, width: positions });
+    const batch = packTokens(
+      sequences.map((s) => Int32Array.from(s)),
+      { vocabularySize, width: positions },
+    );
     expect([...batch.starts]).toEqual(starts);
     starts.forEach((start, r) => {
       batch.tokens.fill(padding, r * positions, r * positions + start);
@@ -126,37 +129,55 @@ describe.each(['learned', 'rotary', 'sinusoidal', 'unbiased'])('the language mod
     run.dispose();
   });
 
-  it.each([1, 3])('decodes step by step to the same logits, %d samples of a row', async (samplesPerRow) => {
+  it.each([1, 3])('decodes step by step to the same logits, %d samples of a row', async (samples) => {
     const { positions, starts, config } = golden.case;
-    const { tokens } = batchOf(7);
-    const rows = starts.length;
-    const prefix = 8;
-    const prompt = new Int32Array(rows * prefix).map((_, i) => {
-      return tokens[Math.floor(i / prefix) * positions + (i % prefix)] as number;
-    });
-    const decoder = model.decoder(
-      { rows, positions: prefix, tokens: prompt, starts: Int32Array.from(starts) },
-      { capacity: positions, samplesPerRow },
-    );
-    // The samples of a row go on with the same tokens: what they share must stay apart from what they do not.
-    const expected = golden.values('logits');
     const vocab = config.vocabularySize;
+    const prompt = 8;
+    const single = batchOf(7).tokens;
+    // Sample 0 of a row goes on as the golden sequence does, the others differently.
+    const rows = starts.length * samples;
+    const tokens = new Int32Array(rows * positions).map((_, i) => {
+      const position = i % positions;
+      const row = Math.floor(i / positions);
+      const token = single[Math.floor(row / samples) * positions + position] as number;
+      return position < prompt ? token : (token + 3 * (row % samples)) % vocab;
+    });
+    using full = model.forward({
+      rows,
+      positions,
+      tokens,
+      starts: new Int32Array(rows).map((_, r) => starts[Math.floor(r / samples)] as number),
+    });
+    const together = await full.read();
+
+    const decoder = model.decoder(
+      {
+        rows: starts.length,
+        positions: prompt,
+        tokens: single.filter((_, i) => i % positions < prompt),
+        starts: Int32Array.from(starts),
+      },
+      { capacity: positions, samplesPerRow: samples },
+    );
     const check = async (logits: Tensor, position: number) => {
       const values = await logits.read();
-      for (let r = 0; r < rows * samplesPerRow; r++) {
-        const begin = (Math.floor(r / samplesPerRow) * positions + position) * vocab;
-        const error = errorByScale(values.slice(r * vocab, (r + 1) * vocab), expected.slice(begin, begin + vocab));
-        expect(error, `row ${r}, position ${position}`).toBeLessThanOrEqual(TENSOR_TOLERANCE);
+      expect(values.length).toBe(rows * vocab);
+      for (let r = 0; r < rows; r++) {
+        const decoded = values.slice(r * vocab, (r + 1) * vocab);
+        const error = (expected: Float32Array, row: number) => {
+          const begin = (row * positions + position) * vocab;
+          return errorByScale(decoded, expected.slice(begin, begin + vocab));
+        };
+        expect(error(together, r), `row ${r}, position ${position}`).toBeLessThanOrEqual(TENSOR_TOLERANCE);
+        if (r % samples === 0) {
+          expect(error(golden.values('logits'), r / samples), `row ${r}`).toBeLessThanOrEqual(TENSOR_TOLERANCE);
+        }
       }
     };
-    await check(decoder.logits, prefix - 1);
-    using next = Tensor.zeros([rows * samplesPerRow], { dtype: 'int32' });
-    for (let position = prefix; position < positions; position++) {
-      next.write(
-        new Int32Array(rows * samplesPerRow).map((_, r) => {
-          return tokens[Math.floor(r / samplesPerRow) * positions + position] as number;
-        }),
-      );
+    await check(decoder.logits, prompt - 1);
+    using next = Tensor.zeros([rows], { dtype: 'int32' });
+    for (let position = prompt; position < positions; position++) {
+      next.write(new Int32Array(rows).map((_, r) => tokens[r * positions + position] as number));
       await check(decoder.step(next), position);
     }
     decoder.dispose();

@@ -1,11 +1,17 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { saveSafetensors } from 'cfgdistill';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { exitCodeOf, tellError } from '../../lib/cli/failure.ts';
+import { createProgram } from '../../lib/cli/program.ts';
 import { run, start, TINY_BASE, TINY_EMBEDDER, temporaryFolder } from './command.ts';
 
 const { folder, remove } = temporaryFolder();
-afterAll(remove);
+const home = process.cwd();
+afterAll(() => {
+  process.chdir(home);
+  remove();
+});
 
 beforeAll(async () => {
   const trained = await Promise.all([
@@ -21,12 +27,33 @@ beforeAll(async () => {
   await saveSafetensors(join(folder, 'foreign.safetensors'), [['x', { dtype: 'F32', shape: [1], data }]]);
   mkdirSync(join(folder, 'full'));
   writeFileSync(join(folder, 'full', 'letter.txt'), 'dear all');
+  process.chdir(folder);
 });
 
-/** The command fails with this status, prints nothing, and says why in one line. */
+/** What the command does with its arguments, in this process: a process for each case would take minutes. */
+async function inProcess(args: readonly string[]) {
+  const written = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((chunk) => {
+      written[name] += chunk;
+      return true;
+    }),
+  );
+  try {
+    await createProgram().parseAsync(args, { from: 'user' });
+    return { code: 0, ...written };
+  } catch (error) {
+    tellError(error);
+    return { code: exitCodeOf(error), ...written };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+/** The command fails with this status, prints nothing, writes nothing, and says why in one line. */
 async function refuses(code: number, message: RegExp, ...args: string[]): Promise<void> {
   const before = readdirSync(folder).sort();
-  const ended = await run(folder, ...args);
+  const ended = await inProcess(args);
   expect(ended.stderr).toMatch(message);
   expect(ended.stderr).toMatch(/^cfgdistill: [^\n]+\n$/);
   expect(ended).toMatchObject({ code, stdout: '' });
@@ -47,7 +74,7 @@ describe('a wrong command line ends with 2', () => {
     [/--seed: expected an integer from 0 to 2\^53 - 1, got '-1'/, ['train-base', '--seed', '-1']],
     [/--seed: .*got '9007199254740992'/, ['demo', '--seed', '9007199254740992']],
     [/--task: expected chords, got 'tunes'/, ['train-base', '--task', 'tunes']],
-    [/--heads: expected a divisor of --width 64, got 5/, ['train-base', '--heads', '5']],
+    [/--heads: expected a divisor of --width 64, got 5/, ['train-base', '--output', 'new.safetensors', '--heads', '5']],
     [/--learning-rate: expected a number above 0, got '0'/, ['train-base', '--learning-rate', '0']],
     [/--batch-size: expected an integer of at least 2, got '1'/, ['train-embedder', '--batch-size', '1']],
     [/--base: expected a checkpoint of train-base, got none/, ['distill']],
@@ -137,6 +164,18 @@ describe('what cannot be done ends with 1', () => {
     expect(readdirSync(join(folder, 'full'))).toEqual(['letter.txt']);
     expect(existsSync(join(folder, 'base.safetensors'))).toBe(true);
   });
+});
+
+it.each<[number, RegExp, string[]]>([
+  [2, /unknown option '--stepz'/, ['train-base', '--stepz', '3']],
+  [2, /--steps: expected an integer of at least 1, got '0'/, ['train-base', '--steps', '0']],
+  [1, /none\.safetensors: cannot be read/, ['sample', '--model', 'none.safetensors', '--prompt', 'guitar C major']],
+  [1, /damaged\.safetensors: /, ['distill', '--base', 'damaged.safetensors', '--json']],
+])('the built command exits with %d: %s', async (code, message, args) => {
+  const ended = await run(folder, ...args);
+  expect(ended).toMatchObject({ code, stdout: '' });
+  expect(ended.stderr).toMatch(message);
+  expect(ended.stderr).toMatch(/^cfgdistill: [^\n]+\n$/);
 });
 
 it.each([

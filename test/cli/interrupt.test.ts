@@ -37,9 +37,9 @@ beforeAll(async () => {
 
 const DISTILL = ['distill', '--base', 'start.safetensors', '--embedder', 'judge.safetensors', '--beta', '1'];
 const RUNS: [string, string[], string][] = [
-  ['train-base', ['train-base', '--steps', '150', ...TINY_BASE], 'base.safetensors'],
-  ['train-embedder', ['train-embedder', '--steps', '150', ...TINY_EMBEDDER], 'contrastive.safetensors'],
-  ['distill', [...DISTILL, '--steps', '60', '--prompts-per-step', '8'], 'trainer.safetensors'],
+  ['train-base', ['train-base', '--steps', '200', ...TINY_BASE], 'base.safetensors'],
+  ['train-embedder', ['train-embedder', '--steps', '200', ...TINY_EMBEDDER], 'contrastive.safetensors'],
+  ['distill', [...DISTILL, '--steps', '100', '--prompts-per-step', '8'], 'trainer.safetensors'],
 ];
 
 describe.each(RUNS)('%s', (name, args, state) => {

@@ -13,9 +13,11 @@ tolerances are a small multiple of these.
 import json
 import os
 import struct
+import sys
 
 import torch
 
+sys.dont_write_bytecode = True
 import reference as ref
 
 HERE = os.path.dirname(os.path.abspath(__file__))

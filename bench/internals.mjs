@@ -1,0 +1,4 @@
+// The built library's parts that are not its public face and that the benchmarks need, in one place.
+export { writeFileAtomic } from '../dist/files.js';
+export { native } from '../dist/native.js';
+export { CHORD_RECIPE } from '../dist/tasks/chords/recipe.js';

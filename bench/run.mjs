@@ -1,0 +1,75 @@
+// npm run bench -- [--only kernels,training,sampling] [--quick] [--json FILE]
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { writeFileAtomic } from './internals.mjs';
+import * as kernels from './kernels.mjs';
+import { describeMachine } from './machine.mjs';
+import * as sampling from './sampling.mjs';
+import * as training from './training.mjs';
+
+const BENCHES = { kernels, training, sampling };
+const USAGE = `Usage: npm run bench -- [options]
+
+  --only NAME   one of ${Object.keys(BENCHES).join(', ')}, or several with commas between (default: all)
+  --quick       fewer and shorter rounds and smaller cases: to see that it works, not for figures
+  --json FILE   where the results go as JSON (default: bench/results/<time>.json)
+  --help
+
+CFGDISTILL_THREADS sets the most threads, CFGDISTILL_ISA a lower instruction set.`;
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', multiple: true, default: [] },
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const named = values.only.flatMap((names) => names.split(','));
+  for (const name of named) {
+    if (!Object.hasOwn(BENCHES, name)) {
+      throw new TypeError(`--only: expected ${Object.keys(BENCHES).join(', ')}, got '${name}'`);
+    }
+  }
+  return { ...values, names: Object.keys(BENCHES).filter((name) => named.length === 0 || named.includes(name)) };
+}
+
+async function main({ names, quick, json }) {
+  const date = new Date().toISOString();
+  const machine = describeMachine();
+  console.log(
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB · ${machine.isa}, ${machine.threads} threads · ` +
+      `Node ${machine.node}, ${machine.platform} · load ${machine.loadAverage.toFixed(1)}`,
+  );
+  if (machine.loadAverage > machine.cores / 4) {
+    console.log('The machine is busy with other work: the ratios may serve, the other figures hardly.');
+  }
+  if (quick) console.log('Quick: too few and too short rounds for figures.');
+  const results = {};
+  for (const name of names) {
+    const onProgress = (what) => {
+      if (process.stderr.isTTY) process.stderr.write(`\x1b[2K\r${name}: ${what}`);
+    };
+    results[name] = await BENCHES[name].run({ quick, onProgress });
+    if (process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
+    const { rounds } = results[name];
+    console.log(`\n${name}: medians of ${rounds} rounds\n${BENCHES[name].print(results[name])}`);
+  }
+  const path = json ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${date.replaceAll(':', '-')}.json`);
+  if (json === undefined) await mkdir(dirname(path), { recursive: true });
+  await writeFileAtomic(path, `${JSON.stringify({ schema: 1, date, quick, machine, results }, null, 2)}\n`);
+  console.log(`\nAll figures: ${path}`);
+}
+
+let chosen;
+try {
+  chosen = options();
+} catch (error) {
+  console.error(`${error.message}\n\n${USAGE}`);
+  process.exit(2);
+}
+if (chosen.help) console.log(USAGE);
+else await main(chosen);
