@@ -17,6 +17,11 @@ export interface OutputMarker {
 
 const TEMPORARY = /^\.cfgdistill-[0-9a-f]{16}\.tmp$/;
 
+/** Whether a file's name is that of an unfinished write, as one that was killed leaves behind. */
+export function isTemporaryName(name: string): boolean {
+  return TEMPORARY.test(name);
+}
+
 /**
  * Writes a whole file or nothing: under a temporary name in the same folder, synced, renamed over `path`, and the
  * folder synced, so that a reader (or a machine that lost power) sees the old content or the new, never a part.
@@ -179,7 +184,7 @@ export async function claimOutputFolder(path: string, marker: OutputMarker): Pro
     return found;
   }
   // A run that was killed while it wrote its marker leaves only a temporary of ours: still an empty folder.
-  const foreign = names?.filter((name) => !TEMPORARY.test(name)).sort() ?? [];
+  const foreign = names?.filter((name) => !isTemporaryName(name)).sort() ?? [];
   if (foreign.length > 0) {
     const rest = foreign.length > 1 ? ` and ${foreign.length - 1} more` : '';
     throw refuse(`which holds ${JSON.stringify(foreign[0])}${rest}`);

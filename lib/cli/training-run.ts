@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Option } from 'commander';
 import { CheckpointError, ValueError } from '../errors.ts';
-import { claimOutputFolder, OUTPUT_MARKER, readJson, writeFileAtomic } from '../files.ts';
+import { claimOutputFolder, isTemporaryName, OUTPUT_MARKER, readJson, writeFileAtomic } from '../files.ts';
 import { Interrupted } from './abort.ts';
 import { UsageError } from './failure.ts';
 import { integer, option, text } from './options.ts';
@@ -217,7 +217,10 @@ async function claim(folder: string, marker: { kind: string; settings: object })
 
 /** Removes the files that a run wrote, and the folder if nothing else is in it. */
 async function removeOwn(folder: string): Promise<void> {
-  for (const name of OWN_FILES) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder)) {
+    // A killed run may have left the temporary file of an unfinished write.
+    if (OWN_FILES.includes(name) || isTemporaryName(name)) await rm(join(folder, name), { force: true });
+  }
   await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST' && error.code !== 'ENOENT') throw error;
   });

@@ -62,18 +62,12 @@ export function deviceOf(id: DeviceId): Device {
 }
 
 /**
- * Resolves a device name: 'cpu', 'cuda' (the first GPU), 'cuda:1' and so on, or 'auto' (the default): the first GPU
- * that can be used, else the CPU. Rejects with DeviceError, saying what is missing, when a named device is not there.
+ * Resolves a device name: 'cpu', 'cuda' (the first GPU), 'cuda:1' and so on, or 'auto' (the default), which is the CPU as
+ * long as only some operations have CUDA kernels. Rejects with DeviceError, saying what is missing, when a device is not
+ * there.
  */
 export async function device(name: DeviceName = 'auto'): Promise<Device> {
-  if (name === 'cpu') return deviceOf('cpu');
-  if (name === 'auto') {
-    try {
-      return deviceOf('cuda:0');
-    } catch {
-      return deviceOf('cpu');
-    }
-  }
+  if (name === 'cpu' || name === 'auto') return deviceOf('cpu');
   if (name === 'cuda') return deviceOf('cuda:0');
   if (!/^cuda:\d{1,3}$/.test(name)) {
     throw new DeviceError(`device: expected 'auto', 'cpu', 'cuda' or 'cuda:<index>', got '${name}'`, 'device');

@@ -78,8 +78,11 @@ describe.each(RUNS)('%s', (name, args, state) => {
     rmSync(at(parts), { force: true });
     await stopped([...args, '--output', parts], join(folderOf, state), 'SIGKILL');
     expect(existsSync(at(parts))).toBe(false);
+    // As a kill in the midst of a write leaves it.
+    writeFileSync(at(join(folderOf, '.cfgdistill-0123456789abcdef.tmp')), 'half');
     await succeeds(...args, '--output', parts, '--resume');
     expectSameFile(parts, whole);
+    expect(existsSync(at(folderOf))).toBe(false);
   }, 120_000);
 });
 
