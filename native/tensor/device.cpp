@@ -70,7 +70,7 @@ Tensor Device::upload(DType dtype, const Shape& shape, const void* bytes) {
 void Device::write(const Tensor& tensor, const void* bytes) {
   const uint64_t size = tensor.bytes();
   std::shared_ptr<char[]> copy(new char[size ? size : 1]);
-  std::memcpy(copy.get(), bytes, size);
+  if (size) std::memcpy(copy.get(), bytes, size);  // an empty array may have no memory at all
   // A write to part of a storage leaves the rest as it was, its poison too.
   const bool whole = size == tensor.storage->bytes();
   queue_.push([this, copy, size, whole, block = tensor.storage->block(), to = tensor.data<char>()] {
