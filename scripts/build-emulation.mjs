@@ -23,7 +23,7 @@ const flags = [
   ...['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-ffp-contract=off'],
   ...['-Wall', '-Wextra', '-Werror', '-Wno-unknown-pragmas'],
   ...['-DCFGD_CUDA_EMULATION', `-I${join(root, 'native/cuda/emulation')}`, `-I${join(root, 'native')}`],
-  ...(sanitizers ? [`-fsanitize=${sanitizers}`, '-fno-omit-frame-pointer', '-g'] : []),
+  ...(sanitizers ? [`-fsanitize=${sanitizers}`, '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-g'] : []),
 ];
 const run = promisify(execFile);
 const modified = (path) => (existsSync(path) ? statSync(path).mtimeMs : Number.POSITIVE_INFINITY);

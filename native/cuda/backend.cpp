@@ -13,8 +13,8 @@ namespace cfgd {
 int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status) {
   if (error == cudaSuccess) return CFGD_OK;
   cudaGetLastError();  // an error that was reported here must not come up again elsewhere
-  return cfgd_fail(status, error == cudaErrorMemoryAllocation ? CFGD_MEMORY : CFGD_DEVICE, "", "CUDA, %s: %s (%s)", doing,
-                   cudaGetErrorString(error), cudaGetErrorName(error));
+  return cfgd_fail(status, error == cudaErrorMemoryAllocation ? CFGD_MEMORY : CFGD_DEVICE, "", "CUDA, %s: %s (%s)",
+                   doing, cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
 namespace {
@@ -52,8 +52,8 @@ int32_t device_count(int32_t* count, cfgd_status* status) {
   cudaGetLastError();
   if (error == cudaErrorInsufficientDriver)
     return cfgd_fail(status, CFGD_DEVICE, "device",
-                     "no NVIDIA driver was found, or it is too old for this build of the CUDA backend. Install or update "
-                     "the driver (see `nvidia-smi`), or use device 'cpu'");
+                     "no NVIDIA driver was found, or it is too old for this build of the CUDA backend. Install or "
+                     "update the driver (see `nvidia-smi`), or use device 'cpu'");
   if (error == cudaErrorNoDevice || error == cudaSuccess)
     return cfgd_fail(status, CFGD_DEVICE, "device",
                      "no NVIDIA GPU was found. Check `nvidia-smi` and CUDA_VISIBLE_DEVICES, or use device 'cpu'");
@@ -198,8 +198,9 @@ int32_t synchronize(void* handle, cfgd_status* status) {
   return settle(*device, status);
 }
 
-const cfgd_backend kBackend = {CFGD_BACKEND_ABI, sizeof(cfgd_backend), device_count, open, close,       describe, allocate,
-                               release,          copy,                 launch,       synchronize};
+const cfgd_backend kBackend = {
+    CFGD_BACKEND_ABI, sizeof(cfgd_backend), device_count, open, close,       describe, allocate,
+    release,          copy,                 launch,       synchronize};
 
 }  // namespace
 }  // namespace cfgd

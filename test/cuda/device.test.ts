@@ -188,6 +188,21 @@ describe('what only the emulated CUDA device can see', () => {
     await cuda.synchronize(); // all of it was reported
   });
 
+  it('is that of the first operation, whatever happens in later ones', async () => {
+    const withNaN = (at: number) =>
+      Tensor.from(
+        Float32Array.from({ length: 12 }, (_, i) => (i === at ? Number.NaN : i)),
+        [6, 2],
+        cuda,
+      );
+    const [last, first] = [withNaN(11), withNaN(0)];
+    const [one, two] = [guide(last, last), guide(first, first)];
+    await expect(two.read()).rejects.toThrow('cond: expected a finite logit or -Infinity at [5, 1], got NaN');
+    await expect(one.read()).rejects.toThrow('at [5, 1]');
+    await expect(guide(first, first).read()).rejects.toThrow('at [0, 0]');
+    await cuda.synchronize();
+  });
+
   it('is told by synchronize, once, when nobody has read it', async () => {
     const bad = Tensor.from(Float32Array.of(Number.NaN, 2), [1, 2], cuda);
     const failed = guide(bad, bad);

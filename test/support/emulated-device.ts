@@ -6,11 +6,19 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** For the hook that builds, in ms: some 10 s of compiling on a machine that may be busy. */
 export const BUILD_TIMEOUT = 180_000;
 
-/** Runs scripts/build-emulation.mjs and returns the path it prints. */
+/**
+ * Runs scripts/build-emulation.mjs and returns the path it prints. CFGDISTILL_TEST_SANITIZE (as address,undefined)
+ * builds with sanitizers, whose libraries the test process must have preloaded.
+ */
 export function buildEmulation(...options: string[]): string {
-  return execFileSync(process.execPath, ['scripts/build-emulation.mjs', ...options], {
+  const sanitizers = process.env.CFGDISTILL_TEST_SANITIZE;
+  const all = sanitizers ? ['--sanitize', sanitizers, ...options] : options;
+  // The compiler itself runs without what is preloaded here.
+  const { LD_PRELOAD: _, ...env } = process.env;
+  return execFileSync(process.execPath, ['scripts/build-emulation.mjs', ...all], {
     cwd: root,
     encoding: 'utf8',
+    env,
   }).trim();
 }
 

@@ -37,8 +37,8 @@ struct Shape {
   size_t dynamic_shared;  // in bytes
 };
 
-/// Runs `body` once for every thread of the grid. Throws LaunchFailure when a block cannot go on. One grid at a time runs
-/// in a process: the caller sees to that.
+/// Runs `body` once for every thread of the grid. Throws LaunchFailure when a block cannot go on. One grid at a time
+/// runs in a process: the caller sees to that.
 void run_grid(const Shape& shape, Order order, const std::function<void()>& body);
 
 // What a kernel sees. Valid only inside a body that run_grid runs.

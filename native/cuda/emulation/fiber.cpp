@@ -79,7 +79,8 @@ void Stacks::reserve(unsigned count) {
   if (memory_) munmap(memory_, kStride * count_);
   memory_ = nullptr;
   count_ = 0;
-  void* memory = mmap(nullptr, kStride * count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* memory = mmap(nullptr, kStride * count, PROT_READ | PROT_WRITE, kFlags, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   memory_ = static_cast<char*>(memory);
   count_ = count;
