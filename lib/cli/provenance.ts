@@ -27,7 +27,7 @@ export interface Provenance {
 }
 
 /** The metadata that ties a checkpoint to its task and split. */
-export function taskMetadata({ name, seed }: CliTask): Record<string, string> {
+export function taskMetadata({ name, seed }: Pick<CliTask, 'name' | 'seed'>): Record<string, string> {
   return { task: name, split_seed: String(seed) };
 }
 

@@ -6,7 +6,13 @@ import { keep, scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Decoder, DecoderOptions } from './language-model.ts';
 import type { TokenBatch } from './token-batch.ts';
-import type { TransformerLM } from './transformer-lm.ts';
+import type { TransformerStack } from './transformer-stack.ts';
+
+/** What decoding needs of a model: its stack, and the way from the residual stream to logits. */
+export interface Decodable {
+  readonly stack: TransformerStack;
+  logits(x: Tensor): Tensor;
+}
 
 /**
  * Decoding with a key/value cache. The prompts are read once and shared by their samples; a step is recorded once, as a
@@ -14,7 +20,7 @@ import type { TransformerLM } from './transformer-lm.ts';
  */
 export class CachedDecoder implements Decoder {
   readonly logits: Tensor;
-  readonly #model: TransformerLM;
+  readonly #model: Decodable;
   readonly #rows: number;
   readonly #capacity: number;
   /** Per block: [2, rows, heads, capacity, headWidth]. */
@@ -27,7 +33,7 @@ export class CachedDecoder implements Decoder {
   #input: Tensor<'int32'> | null = null;
   #output: Tensor | null = null;
 
-  constructor(model: TransformerLM, batch: TokenBatch, { capacity, samplesPerRow = 1 }: DecoderOptions) {
+  constructor(model: Decodable, batch: TokenBatch, { capacity, samplesPerRow = 1 }: DecoderOptions) {
     if (capacity < batch.positions) {
       throw new ShapeError(
         `capacity: expected at least the ${batch.positions} prompt tokens, got ${capacity}`,
@@ -35,26 +41,26 @@ export class CachedDecoder implements Decoder {
       );
     }
     model.stack.checkLength(capacity, 'capacity');
-    const { heads, headWidth } = model.config;
+    const { heads, headWidth } = model.stack.config;
     this.#model = model;
     this.#rows = batch.rows * samplesPerRow;
     this.#capacity = capacity;
     this.#filled = batch.positions;
     const repeated = new Int32Array(this.#rows).map((_, i) => batch.starts[Math.floor(i / samplesPerRow)] as number);
-    this.#starts = keep(Tensor.from(repeated, [this.#rows], model.device));
-    this.#position = keep(Tensor.from(Int32Array.of(batch.positions), [1], model.device));
+    this.#starts = keep(Tensor.from(repeated, [this.#rows], model.stack.device));
+    this.#position = keep(Tensor.from(Int32Array.of(batch.positions), [1], model.stack.device));
 
     const caches: Tensor[] = [];
     this.logits = keep(
       scope(() => {
-        const zero = Tensor.zeros([1], { dtype: 'int32', device: model.device });
+        const zero = Tensor.zeros([1], { dtype: 'int32', device: model.stack.device });
         const x = model.stack.hidden(batch, true, (_, qkv) => {
-          const cache = Tensor.zeros([2, batch.rows, heads, capacity, headWidth], { device: model.device });
+          const cache = Tensor.zeros([2, batch.rows, heads, capacity, headWidth], { device: model.stack.device });
           native.cacheWrite(qkv.handle, cache.handle, zero.handle);
           caches.push(keep(repeatRows(cache, batch.rows, samplesPerRow)));
         });
         const last = new Int32Array(batch.rows).map((_, r) => (r + 1) * batch.positions - 1);
-        const final = embedding(x, Tensor.from(last, [batch.rows], model.device));
+        const final = embedding(x, Tensor.from(last, [batch.rows], model.stack.device));
         const logits = model.logits(final);
         return samplesPerRow === 1 ? logits : new Tensor(native.repeatRows(logits.handle, samplesPerRow), 'float32');
       }),

@@ -38,7 +38,7 @@ const messageOf = (promise: Promise<unknown>): Promise<string> =>
   );
 
 describe('the emulated CUDA device', () => {
-  it('has a name; 'auto' stays on the CPU while operations are missing', async () => {
+  it('has a name; auto stays on the CPU while operations are missing', async () => {
     expect(cuda.type).toBe('cuda');
     expect(cuda.name).toContain('emulated CUDA device');
     expect(native.cudaCount()).toBe(1);

@@ -84,7 +84,7 @@ export function distillCommand(program: Command): void {
       ),
     )
     .addOption(new Option('--score-function', 'the full gradient instead of the semi-gradient; costs a second pass'))
-    .addOption(option('--learning-rate <x>', `constant ${byDefault('learningRate')}`, positive))
+    .addOption(option('--learning-rate <x>', `highest; it falls along a cosine ${byDefault('learningRate')}`, positive))
     .addOption(option('--seed <n>', 'of the generations (default: that of the split)', seed))
     .addOption(
       option('--task <name>', `${TASK_NAMES.join(', ')} (default: what the base model tells)`, oneOf(TASK_NAMES)),

@@ -18,6 +18,7 @@ import {
   distillationTrainer,
   embedderTrainer,
 } from '../../tasks/chords/recipe.ts';
+import { digestOf, taskMetadata } from '../provenance.ts';
 import { CurveRecorder, type Stages } from './stages.ts';
 
 /** One experiment: where it writes, and what stops it. */
@@ -59,7 +60,7 @@ export async function trainBase({ task, recipe, folder, stages, signal }: Experi
         recorder.add(step, { loss, gradientNorm, learningRate });
         report(step, `loss ${loss.toFixed(3)}`);
       }
-      await (trainer.options.model as TransformerLM).save(path);
+      await (trainer.options.model as TransformerLM).save(path, { metadata: taskMetadata(task) });
       trainer.dispose();
       return { result: null, curve: recorder.curve };
     },
@@ -83,7 +84,7 @@ export async function trainEmbedder(experiment: Experiment): Promise<{ embedder:
         report(step, `loss ${loss.toFixed(3)}`);
       }
       const { encoder } = trainer.options;
-      await encoder.save(path);
+      await encoder.save(path, { metadata: taskMetadata(task) });
       trainer.dispose();
       return { result: await chordRetrieval(task, new ChordEmbedder(task, encoder)), curve: recorder.curve };
     },
@@ -98,6 +99,7 @@ export async function distillAll(
   embedder: Embedder,
 ): Promise<ChordModels['distilled']> {
   const { steps, betas } = recipe.distill;
+  const origin = await digestOf(join(folder, 'base.safetensors'));
   const distilled = [];
   for (const beta of betas) {
     const path = distilledPath(folder, beta);
@@ -113,7 +115,10 @@ export async function distillAll(
           recorder.add(step, { kl, diversity, entropy, gradientNorm });
           report(step, `KL ${kl.toFixed(3)}  diversity ${(diversity ?? 0).toFixed(3)}`);
         }
-        await (trainer.student as TransformerLM).save(path);
+        const { scale } = recipe.distill;
+        await (trainer.student as TransformerLM).save(path, {
+          metadata: { ...taskMetadata(task), beta: String(beta), scale: String(scale), base: origin },
+        });
         trainer.dispose();
         return { result: null, curve: recorder.curve };
       },
@@ -138,6 +143,7 @@ export async function mergeAll({ recipe, folder, stages, signal }: Experiment): 
         diverse: distilledPath(folder, beta),
         weights: lambdas,
         output: path('{weight}'),
+        metadata: { beta: String(beta) },
         signal,
       });
       report(lambdas.length);

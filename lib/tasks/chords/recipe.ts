@@ -39,10 +39,10 @@ export const CHORD_RECIPE: ChordRecipe = {
   distill: {
     scale: 2,
     temperature: 0.99,
-    steps: 200,
+    steps: 250,
     promptsPerStep: 32,
     samplesPerPrompt: 4,
-    learningRate: 5e-4,
+    learningRate: 1e-3,
     betas: [0, 1, 2],
   },
   lambdas: [0.25, 0.5, 0.75],
@@ -55,7 +55,7 @@ export const QUICK_CHORD_RECIPE: ChordRecipe = {
   ...CHORD_RECIPE,
   base: { ...CHORD_RECIPE.base, steps: 250 },
   embedder: { ...CHORD_RECIPE.embedder, steps: 60 },
-  distill: { ...CHORD_RECIPE.distill, steps: 30, promptsPerStep: 16 },
+  distill: { ...CHORD_RECIPE.distill, steps: 40, promptsPerStep: 16 },
   timingRounds: 1,
 };
 
@@ -137,7 +137,7 @@ export function distillationTrainer(
   { base, embedder, beta }: { base: TransformerLM; embedder: Embedder | null; beta: number },
   further: Partial<TrainerOptions> = {},
 ): Trainer {
-  const { scale, temperature, promptsPerStep, samplesPerPrompt, learningRate } = distill;
+  const { scale, temperature, steps, promptsPerStep, samplesPerPrompt, learningRate } = distill;
   return new Trainer({
     student: base.clone(),
     teacher: { model: base, guidance: { scale, negative: task.noPrompt } },
@@ -147,7 +147,8 @@ export function distillationTrainer(
     maxTokens: task.maxTokens,
     stopToken: task.stopToken,
     temperature,
-    optimizer: { learningRate, beta1: 0.9, beta2: 0.95, maxGradientNorm: 1 },
+    // The fall of the learning rate at the end takes out most of the policy gradient's noise.
+    optimizer: { learningRate, warmupSteps: Math.min(10, steps - 1), decay: 'cosine', totalSteps: steps },
     seed: task.seed,
     ...further,
   });
