@@ -1,14 +1,18 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EncoderEmbedder, embedOnHost } from './embedders/embedder.ts';
-import { CheckpointError, ValueError } from './errors.ts';
+import { embedOnHost } from './embedders/embedder.ts';
+import { ValueError } from './errors.ts';
 import { diversityReward } from './kernels/index.ts';
-import { SequenceEncoder } from './models/sequence-encoder.ts';
 import { checkTokens, packTokens } from './models/token-batch.ts';
-import { TransformerLM } from './models/transformer-lm.ts';
 import { Random } from './random.ts';
 import { type Generation, Sampler } from './sampler.ts';
 import { negativesOf, scalesOf } from './sampling-options.ts';
+import {
+  describeTrainer,
+  type SavedTrainer,
+  savedTrainerOptions,
+  saveFrozenModels,
+  TRAINER_FILES,
+} from './trainer-file.ts';
 import { settingsOf, type TrainerOptions, type TrainerSettings } from './trainer-options.ts';
 import { widthOf } from './training/completion-batch.ts';
 import { distillationPass, type Rollout, type TokenValues } from './training/distillation-pass.ts';
@@ -48,7 +52,6 @@ export interface RunOptions {
 }
 
 const KIND = 'Trainer';
-const FILES = { training: 'trainer.safetensors', teacher: 'teacher.safetensors', embedder: 'embedder.safetensors' };
 
 /**
  * Diversity-rewarded distillation of classifier-free guidance (Cideron et al., arXiv 2410.06084): minimises
@@ -260,22 +263,12 @@ export class Trainer {
    * and embedder, which do not change, are written once, where they are built-in models.
    */
   async save(folder: string): Promise<void> {
-    const { student, teacher, diversity } = this.options;
     if (this.#savedTo !== folder) {
-      await mkdir(folder, { recursive: true });
-      if (teacher.model instanceof TransformerLM) await teacher.model.save(join(folder, FILES.teacher));
-      if (diversity?.embedder instanceof EncoderEmbedder) {
-        await diversity.embedder.encoder.save(join(folder, FILES.embedder));
-      }
+      await saveFrozenModels(folder, this.options);
       this.#savedTo = folder;
     }
-    const options: SavedOptions = {
-      settings: this.settings,
-      embedder: diversity ? (diversity.embedder instanceof EncoderEmbedder ? 'encoder' : 'custom') : null,
-      guidance: plainGuidance(teacher.guidance),
-      student: student instanceof TransformerLM ? student.config : null,
-    };
-    await saveTraining(join(folder, FILES.training), { kind: KIND, options }, student.parameters(), this.#optimizer);
+    const header = { kind: KIND, options: describeTrainer(this.settings, this.options) };
+    await saveTraining(join(folder, TRAINER_FILES.training), header, this.student.parameters(), this.#optimizer);
   }
 
   /**
@@ -285,34 +278,10 @@ export class Trainer {
    * Rejects with CheckpointError when files are missing, damaged, or need a model that was not given.
    */
   static async resume(folder: string, given: Partial<TrainerOptions> = {}): Promise<Trainer> {
-    const path = join(folder, FILES.training);
+    const path = join(folder, TRAINER_FILES.training);
     const file = await loadTraining(path, KIND);
-    const saved = file.options as SavedOptions;
-    const { stopToken, diversityWeight, ...settings } = saved.settings;
-    const missing = (what: string): never => {
-      throw new CheckpointError(`${path}: the ${what} is not a built-in model: give it again to resume()`, path);
-    };
-    const student = given.student ?? (saved.student ? new TransformerLM(saved.student) : missing('student'));
-    const teacherPath = join(folder, FILES.teacher);
-    const teacher = given.teacher ?? {
-      model: saved.student ? await TransformerLM.load(teacherPath, { device: 'cpu' }) : missing('teacher'),
-      ...(saved.guidance && { guidance: guidanceFromPlain(saved.guidance) }),
-    };
-    const embedder = async () => {
-      if (saved.embedder === 'custom') missing('embedder');
-      return new EncoderEmbedder(await SequenceEncoder.load(join(folder, FILES.embedder), { device: 'cpu' }));
-    };
-    const diversity =
-      given.diversity ?? (saved.embedder ? { embedder: await embedder(), weight: diversityWeight } : undefined);
-    const trainer = new Trainer({
-      ...settings,
-      ...(stopToken !== null && { stopToken }),
-      ...given,
-      student,
-      teacher,
-      ...(diversity && { diversity }),
-    });
-    restoreTraining(file, path, student.parameters(), trainer.#optimizer);
+    const trainer = new Trainer(await savedTrainerOptions(folder, file.options as SavedTrainer, given));
+    restoreTraining(file, path, trainer.student.parameters(), trainer.#optimizer);
     return trainer;
   }
 
@@ -329,36 +298,4 @@ interface PromptSources {
   answers: RunOptions['answers'];
   /** Positions that prompts are padded to. */
   width: number;
-}
-
-interface PlainGuidance {
-  scale: number | number[];
-  negative: number[] | number[][];
-}
-
-interface SavedOptions {
-  settings: TrainerSettings;
-  /** Whether there was an embedder, and whether its file is in the folder. */
-  embedder: 'encoder' | 'custom' | null;
-  guidance: PlainGuidance | null;
-  student: TransformerLM['config'] | null;
-}
-
-function plainGuidance(guidance: TrainerOptions['teacher']['guidance']): PlainGuidance | null {
-  if (!guidance) return null;
-  const { scale, negative } = guidance;
-  return {
-    scale: typeof scale === 'number' ? scale : [...scale],
-    negative: negative instanceof Int32Array ? [...negative] : negative.map((tokens) => [...tokens]),
-  };
-}
-
-function guidanceFromPlain({ scale, negative }: PlainGuidance) {
-  const nested = Array.isArray(negative[0]);
-  return {
-    scale: typeof scale === 'number' ? scale : Float32Array.from(scale),
-    negative: nested
-      ? (negative as number[][]).map((tokens) => Int32Array.from(tokens))
-      : Int32Array.from(negative as number[]),
-  };
 }
