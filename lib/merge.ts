@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { CheckpointError, ValueError } from './errors.ts';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { CheckpointError, DTypeError, ValueError } from './errors.ts';
 import { lerp, weightedAverage } from './kernels/index.ts';
 import {
   fromFloat32,
@@ -40,15 +40,18 @@ export interface AverageOptions {
 }
 
 const FLOATS: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
+/** Element types without fractions: nothing to interpolate. */
+const WHOLE: ReadonlySet<string> = new Set(['BOOL', 'U8', 'I8', 'U16', 'I16', 'U32', 'I32', 'U64', 'I64']);
 
 /**
  * Interpolates two checkpoints, θ = (1 − λ) θ_q + λ θ_d over all floating-point tensors (arXiv 2410.06084), and writes one
  * file per λ, each atomically. λ = 0 and 1 give the inputs bit for bit; arithmetic is float32 with one rounding back.
- * Other tensors and the metadata come from the quality-focused end.
+ * Tensors of whole numbers and the metadata come from the quality-focused end.
  *
  * @returns the files, in the order of the weights
- * Rejects with CheckpointError when the files do not hold the same tensors, and with ValueError for weights that are not
- * finite, no '{weight}' where it is needed, or an output that is one of the inputs. Nothing is written then.
+ * Rejects with CheckpointError when the files do not hold the same tensors or are models of different configs, with
+ * DTypeError for floating-point types other than F32, F16 and BF16, and with ValueError for weights that are not finite,
+ * no '{weight}' where it is needed, or an output that is one of the inputs. Nothing is written then.
  */
 export async function mergeCheckpoints(options: MergeOptions): Promise<MergedCheckpoint[]> {
   const { quality, diverse, weights, output, signal } = options;
@@ -57,11 +60,12 @@ export async function mergeCheckpoints(options: MergeOptions): Promise<MergedChe
     if (!Number.isFinite(weight)) throw new ValueError(`weights: expected finite numbers, got ${weight}`, 'weights');
   }
   const targets = weights.map((weight) => ({ weight, path: output.replaceAll('{weight}', String(weight)) }));
-  checkTargets(
+  await checkTargets(
     targets.map(({ path }) => path),
     [quality, diverse],
   );
   const [a, b] = await Promise.all([loadSafetensors(quality), loadSafetensors(diverse)]);
+  checkMergeable(a, quality);
   checkSameTensors(a, quality, b, diverse);
   for (const { weight, path } of targets) {
     signal?.throwIfAborted();
@@ -94,9 +98,10 @@ export async function averageCheckpoints(options: AverageOptions): Promise<void>
       'weights',
     );
   }
-  checkTargets([output], checkpoints);
+  await checkTargets([output], checkpoints);
   const files = await Promise.all(checkpoints.map(loadSafetensors));
   const [first] = files as [Safetensors];
+  checkMergeable(first, checkpoints[0] as string);
   files.forEach((file, i) => {
     checkSameTensors(first, checkpoints[0] as string, file, checkpoints[i] as string);
   });
@@ -115,16 +120,35 @@ function combined(like: StoredTensor, values: Float32Array): StoredTensor {
   return fromFloat32(values, like.shape, like.dtype as 'F32' | 'F16' | 'BF16');
 }
 
-function checkTargets(targets: readonly string[], inputs: readonly string[]): void {
-  if (new Set(targets).size !== targets.length) {
+async function checkTargets(targets: readonly string[], inputs: readonly string[]): Promise<void> {
+  if (new Set(targets.map((target) => resolve(target))).size !== targets.length) {
     throw new ValueError(
       `output: expected '{weight}' in it, so that the outputs differ, got ${targets[0]} twice`,
       'output',
     );
   }
+  const existing = await Promise.all(inputs.map(fileIdentity));
   for (const target of targets) {
-    if (inputs.includes(target))
+    const own = await fileIdentity(target);
+    if (own !== null && existing.includes(own))
       throw new ValueError(`output: expected a file of its own, got the input ${target}`, 'output');
+  }
+}
+
+/** What two paths share when they lead to one file, however they are spelt; null where there is none. */
+async function fileIdentity(path: string): Promise<string | null> {
+  try {
+    const { dev, ino } = await stat(path, { bigint: true });
+    return `${dev} ${ino}`;
+  } catch {
+    return null;
+  }
+}
+
+function checkMergeable({ tensors }: Safetensors, path: string): void {
+  for (const [name, { dtype }] of tensors) {
+    if (FLOATS.has(dtype) || WHOLE.has(dtype)) continue;
+    throw new DTypeError(`${path}: tensor '${name}': expected F32, F16, BF16 or whole numbers, got ${dtype}`, name);
   }
 }
 
@@ -139,6 +163,11 @@ function checkSameTensors(a: Safetensors, aPath: string, b: Safetensors, bPath: 
     if (s.length !== shape.length || s.some((n, i) => n !== shape[i]) || d !== dtype) {
       refuse(`'${name}' ${dtype} [${shape.join(', ')}]`, `${d} [${s.join(', ')}]`);
     }
+  }
+  // Shapes alone do not tell a model with 4 heads from one with 2.
+  for (const key of ['kind', 'config']) {
+    const [own, other] = [a.metadata[key], b.metadata[key]];
+    if (own !== undefined && other !== undefined && own !== other) refuse(`the ${key} ${own}`, other);
   }
   for (const name of b.tensors.keys()) if (!a.tensors.has(name)) refuse('the same tensors', `a further one, '${name}'`);
 }

@@ -98,7 +98,7 @@ export class Sampler {
     const scales = scalesOf(guidance, prompts.length);
     const negatives = guidance ? negativesOf(guidance, prompts.length) : null;
     // All prompts are looked at before the first is run, so that a bad one costs nothing.
-    const width = Math.max(...[...prompts, ...(negatives ?? [])].map((p) => p.length));
+    const width = [...prompts, ...(negatives ?? [])].reduce((longest, { length }) => Math.max(longest, length), 0);
     if (prompts.length === 0) throw new ValueError('prompts: expected at least one prompt, got none', 'prompts');
     packTokens(prompts, this.#packing(width));
     if (negatives) packTokens(negatives, { ...this.#packing(width), argument: 'guidance.negative' });

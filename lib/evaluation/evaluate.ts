@@ -1,5 +1,6 @@
 import { type Embedder, embedOnHost } from '../embedders/embedder.ts';
 import { ValueError } from '../errors.ts';
+import { expectInteger } from '../kernels/arguments.ts';
 import { diversityReward } from '../kernels/index.ts';
 import type { LanguageModel } from '../models/language-model.ts';
 import { Random } from '../random.ts';
@@ -59,7 +60,8 @@ export interface Evaluation extends PointJudgement {
  * independent diversity, distinct valid generations, passes and speed, with bootstrap 95 % intervals over prompts.
  * Speed is the median over rounds that run all generators in turn on one batch, so that drift of the machine hits all.
  *
- * @throws ValueError for no generators, names that occur twice, or fewer than 2 samples; the signal's reason on abort
+ * @throws ValueError for no generators or prompts, names that occur twice, fewer than 2 samples, or another option outside
+ *   its domain, before anything is drawn; the signal's reason on abort
  */
 export async function evaluate(generators: readonly Generator[], options: EvaluateOptions): Promise<Evaluation[]> {
   const { prompts, samplesPerPrompt = 16, timingRounds = 3, timingPrompts = 32, onProgress } = options;
@@ -67,12 +69,11 @@ export async function evaluate(generators: readonly Generator[], options: Evalua
   if (new Set(generators.map(({ name }) => name)).size !== generators.length) {
     throw new ValueError('generators: expected names that differ', 'generators');
   }
-  if (!(Number.isInteger(samplesPerPrompt) && samplesPerPrompt >= 2)) {
-    throw new ValueError(
-      `samplesPerPrompt: expected an integer of at least 2, got ${samplesPerPrompt}`,
-      'samplesPerPrompt',
-    );
-  }
+  if (prompts.length === 0) throw new ValueError('prompts: expected at least one prompt, got none', 'prompts');
+  expectInteger('samplesPerPrompt', samplesPerPrompt, 2);
+  expectInteger('timingRounds', timingRounds, 0);
+  expectInteger('timingPrompts', timingPrompts, 1);
+  for (const generator of generators) samplerOf(generator, options);
   const total = generators.length * (1 + timingRounds);
   let done = 0;
   const evaluations: Evaluation[] = [];
@@ -97,12 +98,17 @@ export async function evaluate(generators: readonly Generator[], options: Evalua
   return evaluations;
 }
 
+function samplerOf({ model, sampling }: Generator, { stopToken, seed = 0 }: EvaluateOptions): Sampler {
+  return new Sampler(model, { ...sampling, seed, ...(stopToken !== undefined && { stopToken }) });
+}
+
 async function generate(
-  { model, sampling }: Generator,
-  { prompts, maxTokens, stopToken, seed = 0, signal }: EvaluateOptions,
+  generator: Generator,
+  options: EvaluateOptions,
   samplesPerPrompt: number,
 ): Promise<Int32Array[][]> {
-  const sampler = new Sampler(model, { ...sampling, seed, ...(stopToken !== undefined && { stopToken }) });
+  const { prompts, maxTokens, signal } = options;
+  const sampler = samplerOf(generator, options);
   const generations: Int32Array[][] = prompts.map(() => []);
   for await (const { prompt, tokens } of sampler.generate(prompts, { samplesPerPrompt, maxTokens, signal })) {
     (generations[prompt] as Int32Array[]).push(tokens);
@@ -143,7 +149,7 @@ async function judged(generator: Generator, options: EvaluateOptions, samples: n
       diversity: mean(perPrompt.diversity),
       independentDiversity: mean(independent),
       distinctValid: mean(distinct),
-      passesPerToken: generator.sampling.guidance ? 2 : 1,
+      passesPerToken: samplerOf(generator, options).passesPerToken,
       tokensPerSecond: 0,
       interval: { quality: interval(quality), diversity: interval(perPrompt.diversity) },
     },

@@ -1,4 +1,4 @@
-import { ValueError } from '../errors.ts';
+import { ShapeError, ValueError } from '../errors.ts';
 import { native } from '../native.ts';
 import { keep, scope } from './scope.ts';
 import { Tensor } from './tensor.ts';
@@ -19,12 +19,14 @@ let active: Tape | null = null;
  * the synchronous callback of `record`: other code that runs between a caller's awaits is never recorded.
  */
 export class Tape {
-  readonly #tracked: Set<Tensor>;
+  readonly #watched: readonly Tensor[];
+  #tracked: Set<Tensor>;
   #nodes: Node[] = [];
 
   /** @param watched the tensors to differentiate by, such as a model's parameters */
   constructor(watched: Iterable<Tensor>) {
-    this.#tracked = new Set(watched);
+    this.#watched = [...watched];
+    this.#tracked = new Set(this.#watched);
   }
 
   /** Runs `body` with this tape recording, and returns what it returns. */
@@ -55,14 +57,30 @@ export class Tape {
    * @returns the gradient of each watched tensor that the outputs depend on; the caller disposes them
    */
   backward(seeds: Iterable<readonly [output: Tensor, gradient: Tensor]>): Map<Tensor, Tensor> {
-    const gradients = new Map<Tensor, Tensor>();
-    for (const [output, gradient] of seeds) {
+    const pairs = [...seeds];
+    for (const [output, gradient] of pairs) {
       if (!this.#tracked.has(output)) {
         throw new ValueError('output: expected a tensor recorded on this tape that depends on a watched one', 'output');
       }
-      gradients.set(output, alias(gradient));
+      if (gradient.shape.join() !== output.shape.join()) {
+        throw new ShapeError(
+          `gradient: expected [${output.shape.join(', ')}] like its output, got [${gradient.shape.join(', ')}]`,
+          'gradient',
+        );
+      }
     }
-    for (const node of this.#nodes.reverse()) {
+    const gradients = new Map<Tensor, Tensor>();
+    const contribute = (to: Tensor, part: Tensor): void => {
+      const before = gradients.get(to);
+      gradients.set(to, keep(before ? new Tensor(native.add(before.handle, part.handle), 'float32') : part));
+      before?.dispose();
+    };
+    const nodes = this.#nodes.reverse();
+    const tracked = this.#tracked;
+    this.#nodes = [];
+    this.#tracked = new Set(this.#watched);
+    for (const [output, gradient] of pairs) contribute(output, alias(gradient));
+    for (const node of nodes) {
       const gradOut = gradients.get(node.output);
       if (!gradOut) continue;
       gradients.delete(node.output);
@@ -70,15 +88,11 @@ export class Tape {
         const parts = node.backward(gradOut);
         node.inputs.forEach((input, i) => {
           const part = parts[i];
-          if (!part || !this.#tracked.has(input)) return;
-          const before = gradients.get(input);
-          gradients.set(input, keep(before ? new Tensor(native.add(before.handle, part.handle), 'float32') : part));
-          before?.dispose();
+          if (part && tracked.has(input)) contribute(input, part);
         });
       });
       gradOut.dispose();
     }
-    this.#nodes = [];
     return gradients;
   }
 }

@@ -69,9 +69,13 @@ export class Tensor<D extends DType = 'float32'> {
 
   /** The same memory under another shape of as many elements. One dimension may be −1. */
   reshape(shape: readonly number[]): Tensor<D> {
-    const known = shape.reduce((a, b) => (b < 0 ? a : a * b), 1);
-    const full = shape.map((d) => (d < 0 ? this.size / known : d));
-    if (full.reduce((a, b) => a * b, 1) !== this.size || full.some((d) => !Number.isInteger(d))) {
+    const known = shape.reduce((a, b) => (b === -1 ? a : a * b), 1);
+    const full = shape.map((d) => (d === -1 ? this.size / known : d));
+    if (
+      full.some((d) => d < 0) ||
+      full.reduce((a, b) => a * b, 1) !== this.size ||
+      full.some((d) => !Number.isInteger(d))
+    ) {
       throw new ShapeError(`shape: expected ${this.size} elements, got [${shape.join(', ')}]`, 'shape');
     }
     return new Tensor(this.handle.view(full, 0), this.dtype, full);

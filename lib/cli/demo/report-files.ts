@@ -33,7 +33,7 @@ export function makeReport(
     teacherScale: recipe.distill.scale,
     random: new Random(task.seed).fork('claims'),
   });
-  const share = Math.round((100 * task.corruptedRows) / task.trainingRows.length);
+  const share = Math.round(100 * task.captionNoise);
   return {
     schema: 1,
     task: task.name,
@@ -47,10 +47,10 @@ export function makeReport(
     embedder,
     seconds: { ...stages.seconds },
     notes: [
-      `${share} % of the training captions (${task.corruptedRows} of ${task.trainingRows.length}) were replaced by another row's, ` +
-        'on purpose. With clean captions this small task is learned so well that guidance only hurts. Wrong captions, as ' +
-        'data collected from the web has them, put the experiment where guidance is used: a base model that follows ' +
-        'its prompt loosely.',
+      `${share} % of the training captions are corrupted on purpose: ${task.corruptedRows} of ${task.trainingRows.length} were ` +
+        "replaced by another row's. With clean captions this small task is learned so well that guidance only hurts. " +
+        'Wrong captions, as data collected from the web has them, put the experiment where guidance is used: a base ' +
+        'model that follows its prompt loosely.',
       'Quality is the share of valid voicings by rule: chord tones only, every core tone, a stretch of at most four ' +
         'frets. Voicings of the chord database itself pass this rule in 96 % of the cases.',
       'Diversity is measured by the embedder that the trained models were rewarded by; the independent diversity, the ' +

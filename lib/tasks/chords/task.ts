@@ -43,6 +43,8 @@ export class ChordTask {
   /** The prompt that says nothing, as long as every other: for guidance and for prompt dropout. */
   readonly noPrompt: Int32Array;
   readonly trainingRows: readonly TrainingRow[];
+  /** Share of the training rows whose caption is replaced, as asked for. */
+  readonly captionNoise: number;
   /** How many training rows carry another row's caption. */
   readonly corruptedRows: number;
   readonly trainingPrompts: readonly ChordPrompt[];
@@ -58,6 +60,7 @@ export class ChordTask {
   constructor({ seed, heldOutShare = 1 / 8, captionNoise = 0.35 }: ChordTaskOptions) {
     const random = new Random(seed);
     this.seed = seed;
+    this.captionNoise = captionNoise;
     const { voicings, prompts, suffixes } = loadChordDatabase();
     this.#vocabulary = new ChordVocabulary(suffixes);
     this.#rules = new ChordRules(voicings);
