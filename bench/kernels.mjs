@@ -136,7 +136,7 @@ export async function run({ quick, onProgress }) {
   return { how: HOW_COPIED, ...timing, results };
 }
 
-export function print({ how, results }) {
+export function print({ how, rounds, results }) {
   const head = ['kernel', 'shape', 'threads', 'time', 'GB/s', 'copy GB/s', 'of the copy (range)'];
   const rows = results.map((r) => [
     r.kernel,
@@ -147,5 +147,5 @@ export function print({ how, results }) {
     figure(r.copyGigabytesPerSecond.median),
     ranged(r.shareOfCopy),
   ]);
-  return `${table(head, rows, 2)}\n${how}`;
+  return `${table(head, rows, 2)}\n${how}. ${rounds} rounds.`;
 }

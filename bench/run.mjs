@@ -55,8 +55,7 @@ async function main({ names, quick, json }) {
     };
     results[name] = await BENCHES[name].run({ quick, onProgress });
     if (process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
-    const { rounds } = results[name];
-    console.log(`\n${name}: medians of ${rounds} rounds\n${BENCHES[name].print(results[name])}`);
+    console.log(`\n${name}, medians of interleaved rounds\n${BENCHES[name].print(results[name])}`);
   }
   const path = json ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${date.replaceAll(':', '-')}.json`);
   if (json === undefined) await mkdir(dirname(path), { recursive: true });

@@ -86,7 +86,11 @@ export async function evaluate(generators: readonly Generator[], options: Evalua
   for (let round = 0; round < timingRounds; round++) {
     for (const [i, generator] of generators.entries()) {
       const begin = performance.now();
-      const generations = await generate(generator, { ...options, prompts: batch }, samplesPerPrompt);
+      const generations = await generate(
+        firstOf(generator, batch.length),
+        { ...options, prompts: batch },
+        samplesPerPrompt,
+      );
       const tokens = generations.flat().reduce((sum, { length }) => sum + length, 0);
       (speeds[i] as number[]).push(tokens / ((performance.now() - begin) / 1000));
       onProgress?.(++done, total, `speed of ${generator.name}`);
@@ -100,6 +104,18 @@ export async function evaluate(generators: readonly Generator[], options: Evalua
 
 function samplerOf({ model, sampling }: Generator, { stopToken, seed = 0 }: EvaluateOptions): Sampler {
   return new Sampler(model, { ...sampling, seed, ...(stopToken !== undefined && { stopToken }) });
+}
+
+/** The generator for the first prompts only: guidance may be given per prompt. */
+function firstOf(generator: Generator, prompts: number): Generator {
+  const { guidance, ...sampling } = generator.sampling;
+  if (!guidance) return generator;
+  const { scale, negative } = guidance;
+  const first = {
+    scale: typeof scale === 'number' ? scale : scale.subarray(0, prompts),
+    negative: negative instanceof Int32Array ? negative : negative.slice(0, prompts),
+  };
+  return { ...generator, sampling: { ...sampling, guidance: first } };
 }
 
 async function generate(
