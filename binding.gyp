@@ -77,7 +77,7 @@
       "target_name": "cfgdistill",
       "dependencies": ["kernels_baseline"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "sources": ["<@(core_sources)"],
       "libraries": ["-ldl", "-lpthread"],
       "ldflags": ["-Wl,--exclude-libs,ALL"],

@@ -1,4 +1,5 @@
-// The words of shared memory through which the copy yardstick's threads are told what to do.
+// What the copy yardstick's threads share: the words of memory through which they are told what to do, and how their
+// arrays lie.
 export const RUNNING = 0;
 export const COMMAND = 1;
 export const FLOATS = 2;
@@ -21,4 +22,16 @@ export function awaitChange(control, word, old) {
   }
   Atomics.wait(control, word, old);
   return Atomics.load(control, word);
+}
+
+const PAGE = 4096;
+
+/**
+ * Two arrays to copy between, half a page apart in their pages: some processors copy many times slower when the target
+ * starts a few bytes further into its page than the source.
+ */
+export function copyPair(floats) {
+  const bytes = Math.ceil((4 * floats) / PAGE) * PAGE + PAGE / 2;
+  const memory = new ArrayBuffer(bytes + 4 * floats);
+  return { from: new Float32Array(memory, 0, floats).fill(1), to: new Float32Array(memory, bytes, floats).fill(2) };
 }

@@ -1,22 +1,20 @@
 // One helper thread of the copy yardstick (copy.mjs).
 import { workerData } from 'node:worker_threads';
-import { awaitChange, CALLS, COMMAND, EXIT, FLOATS, ITERATIONS, RELEASE, RUNNING } from './copy-control.mjs';
+import { awaitChange, CALLS, COMMAND, copyPair, EXIT, FLOATS, ITERATIONS, RELEASE, RUNNING } from './copy-control.mjs';
 
 const { control, index } = workerData;
-let from = new Float32Array(0);
-let to = from;
+let { from, to } = copyPair(0);
 
 for (let seen = 0; ; ) {
   seen = awaitChange(control, CALLS + index, seen);
   const command = Atomics.load(control, COMMAND);
   if (command === EXIT) break;
   if (command === RELEASE) {
-    from = to = new Float32Array(0);
+    ({ from, to } = copyPair(0));
   } else {
     const floats = Atomics.load(control, FLOATS);
     if (from.length < floats) {
-      from = new Float32Array(floats).fill(1);
-      to = new Float32Array(floats).fill(2);
+      ({ from, to } = copyPair(floats));
     }
     const share = from.subarray(0, floats);
     const iterations = Atomics.load(control, ITERATIONS);

@@ -1,7 +1,18 @@
 // The yardstick of the kernels: the C library's memmove, which is what TypedArray.set calls, on one or more threads.
 // Every thread copies between arrays of its own, so that a copy by two threads is two copies of half the size.
 import { Worker } from 'node:worker_threads';
-import { awaitChange, CALLS, COMMAND, COPY, EXIT, FLOATS, ITERATIONS, RELEASE, RUNNING } from './copy-control.mjs';
+import {
+  awaitChange,
+  CALLS,
+  COMMAND,
+  COPY,
+  copyPair,
+  EXIT,
+  FLOATS,
+  ITERATIONS,
+  RELEASE,
+  RUNNING,
+} from './copy-control.mjs';
 
 export const HOW_COPIED =
   'copy: memmove (TypedArray.set) of arrays as large together as what the kernel reads and writes, read + write counted, by as many threads';
@@ -10,8 +21,7 @@ export class Copy {
   #control;
   #workers;
   #floats = 0;
-  #from = new Float32Array(0);
-  #to = this.#from;
+  #arrays = copyPair(0);
 
   /** @param {number} threads the most that will copy together, the caller's included */
   constructor(threads) {
@@ -31,8 +41,7 @@ export class Copy {
   /** From now on a copy moves `bytes`: half of them read, half written. */
   resize(bytes) {
     this.#floats = Math.floor(bytes / 8);
-    this.#from = new Float32Array(this.#floats).fill(1);
-    this.#to = new Float32Array(this.#floats).fill(2);
+    this.#arrays = copyPair(this.#floats);
     // A helper makes its arrays at its first copy; a case's first one is not timed.
     this.#together(RELEASE, this.#workers.length + 1, 0, 0, () => {});
   }
@@ -40,9 +49,10 @@ export class Copy {
   /** Copies so many times, on so many threads. */
   run(threads, iterations) {
     const floats = Math.ceil(this.#floats / threads);
-    const share = this.#from.subarray(0, floats);
+    const { from, to } = this.#arrays;
+    const share = from.subarray(0, floats);
     this.#together(COPY, threads, floats, iterations, () => {
-      for (let i = 0; i < iterations; i++) this.#to.set(share);
+      for (let i = 0; i < iterations; i++) to.set(share);
     });
   }
 

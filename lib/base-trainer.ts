@@ -138,7 +138,7 @@ export class BaseTrainer {
   async #backward(rows: readonly Completion[], weight: number, dropoutSeed: number): Promise<number> {
     const { model } = this.options;
     const { batch, targets } = packCompletions(rows, this.#width);
-    const loss = scope(() => {
+    using loss = scope(() => {
       const tape = new Tape(this.#optimizer.watched);
       const logits = tape.record(() => model.forward({ ...batch, dropoutSeed }));
       const flat = logits.reshape([targets.length, -1]);
@@ -150,7 +150,6 @@ export class BaseTrainer {
       return new Tensor(sum, 'float32');
     });
     const [value] = await loss.read();
-    loss.dispose();
     return value as number;
   }
 

@@ -134,7 +134,9 @@ export class Sampler {
     const { samplesPerPrompt, maxTokens, signal } = run;
     signal?.throwIfAborted();
     const batch = packTokens(prompts, this.#packing(run.width));
-    const decoder = this.model.decoder(batch, { capacity: run.width + maxTokens, samplesPerRow: samplesPerPrompt });
+    // The last token is drawn and not fed.
+    const capacity = run.width + maxTokens - 1;
+    const decoder = this.model.decoder(batch, { capacity, samplesPerRow: samplesPerPrompt });
     const rows = scales.length * samplesPerPrompt;
     const device = decoder.logits.device;
     const perRow = new Float32Array(rows).map((_, r) => scales[Math.floor(r / samplesPerPrompt)] as number);

@@ -73,7 +73,7 @@ export function settingsOf(options: TrainerOptions): TrainerSettings {
     divergence: options.divergence ?? 'reverse',
     jsdWeight: options.jsdWeight ?? 0.5,
     scoreFunction: options.scoreFunction ?? false,
-    diversityWeight: options.diversity?.weight ?? 0,
+    diversityWeight: options.diversity ? options.diversity.weight : 0,
     optimizer: options.optimizer,
     rowsPerMicrobatch: options.rowsPerMicrobatch ?? samplesPerPrompt * promptsPerStep,
     seed: options.seed ?? 0,
@@ -112,8 +112,13 @@ export function settingsOf(options: TrainerOptions): TrainerSettings {
   if (student.vocabularySize !== teacher.model.vocabularySize) {
     refuse('teacher.model', `the student's vocabulary of ${student.vocabularySize}`, teacher.model.vocabularySize);
   }
-  if (settings.stopToken !== null && !(settings.stopToken >= 0 && settings.stopToken < student.vocabularySize)) {
-    refuse('stopToken', `a token below ${student.vocabularySize}`, settings.stopToken);
+  const watched = new Set([...student.parameters()].map(({ tensor }) => tensor));
+  if ([...teacher.model.parameters()].some(({ tensor }) => watched.has(tensor))) {
+    refuse('teacher.model', 'weights of its own, which stay as they are', "the student's");
+  }
+  const { stopToken } = settings;
+  if (stopToken !== null && !(Number.isInteger(stopToken) && stopToken >= 0 && stopToken < student.vocabularySize)) {
+    refuse('stopToken', `a token below ${student.vocabularySize}`, stopToken);
   }
   return settings;
 }

@@ -1,5 +1,6 @@
-import { Random, retrievalAt1, ShapeError } from 'cfgdistill';
+import { retrievalAt1, ShapeError } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../lib/random.ts';
 import { randomFloats } from './support/random-data.ts';
 
 describe('retrievalAt1', () => {

@@ -171,6 +171,9 @@ describe('Sampler', () => {
     await expect(collect({}, { maxTokens: 0 })).rejects.toThrow(/maxTokens: expected/);
     await expect(collect({}, { samplesPerPrompt: 0 })).rejects.toThrow(/samplesPerPrompt: expected/);
     await expect(collect({}, { maxTokens: 60 })).rejects.toThrow(/config.maxPositions = 40/);
+    // The last token is never fed: 4 + 37 tokens fit into 40 positions, 4 + 38 do not.
+    expect((await collect({}, { maxTokens: 37 }))[2]!.tokens).toHaveLength(37);
+    await expect(collect({}, { maxTokens: 38 })).rejects.toThrow(/config.maxPositions = 40, got 41/);
     await expect(collect({ guidance: { scale: NaN, negative: prompts[0]! } })).rejects.toThrow(/guidance.scale/);
     await expect(collect({ guidance: { scale: 2, negative: [prompts[0]!] } })).rejects.toThrow(/guidance.negative/);
     await expect(collect({ guidance: { scale: Float32Array.of(1), negative: prompts[0]! } })).rejects.toThrow(

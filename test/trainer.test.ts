@@ -11,11 +11,12 @@ import {
   type Parameter,
   SequenceEncoder,
   type StepMetrics,
+  Tensor,
   Trainer,
   type TrainerOptions,
   TransformerLM,
 } from 'cfgdistill';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { native } from '../lib/native.ts';
 import { PromptedBigram } from './support/prompted-bigram.ts';
 
@@ -71,6 +72,37 @@ describe('Trainer', () => {
     expect(mean(metrics.slice(0, 5))).toBeGreaterThan(0.5);
     expect(mean(metrics.slice(-5))).toBeLessThan(0.35 * mean(metrics.slice(0, 5)));
     expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1));
+  });
+
+  it('distills a teacher without guidance', async () => {
+    const teacher = new TransformerLM(base.config, { seed: 8 });
+    for (const { tensor } of teacher.parameters()) {
+      if (tensor.shape.length === 2) tensor.write((await tensor.read()).map((w) => 12 * w));
+    }
+    const same = await steps(new Trainer(options({ student: teacher.clone(), teacher: { model: teacher } })), 1);
+    expect(same[0]!.kl).toBeCloseTo(0, 6);
+    const metrics = await steps(new Trainer(options({ teacher: { model: teacher } })), 60);
+    expect(metrics.at(-1)!.kl).toBeLessThan(0.7 * metrics[0]!.kl);
+  });
+
+  it('a save while an update is under way holds the weights of the step it names', async () => {
+    const trainer = new Trainer(options());
+    const target = join(folder, 'meanwhile');
+    await trainer.save(target);
+    // The one float32 [1] that a step reads is the gradient norm, with the update enqueued and not yet reported.
+    let saved: Promise<void> | null = null;
+    const { read } = Tensor.prototype;
+    const spy = vi.spyOn(Tensor.prototype, 'read').mockImplementation(function (this: Tensor) {
+      const result = read.call(this);
+      if (this.dtype === 'float32' && this.shape.join() === '1') saved ??= trainer.save(target);
+      return result;
+    });
+    await steps(trainer, 1).finally(() => spy.mockRestore());
+    expect(saved).not.toBeNull();
+    await saved;
+    const resumed = await Trainer.resume(target);
+    expect(resumed.step).toBe(1);
+    expect(await weights(resumed.student)).toEqual(await weights(trainer.student));
   });
 
   it('distills a model written outside the library', async () => {
@@ -231,6 +263,13 @@ describe('Trainer', () => {
     await expect(one(prompts, { rollouts: 'data' })).rejects.toThrow(/answers: expected/);
     await expect(one(prompts, {}, { steps: -1 })).rejects.toThrow(/steps: expected/);
     await expect(Trainer.resume(join(folder, 'nothing'))).rejects.toThrow(CheckpointError);
+    expect(make({ stopToken: 1.5 })).toThrow(/stopToken: expected a token below 13, got 1.5/);
+    expect(make({ student: base })).toThrow(/teacher.model: expected weights of its own/);
+    const unweighted = { embedder: new EncoderEmbedder(encoder) } as unknown as TrainerOptions['diversity'];
+    expect(make({ diversity: unweighted! })).toThrow(
+      /diversity.weight: expected a number of at least 0, got undefined/,
+    );
+    expect(() => new EncoderEmbedder(encoder, { batchSize: 1.5 })).toThrow(/batchSize: expected an integer/);
     const short = { dimensions: 4, embed: async () => new Float32Array(3) };
     await expect(one(prompts, { diversity: { embedder: short, weight: 1 } })).rejects.toThrow(
       /embedder: expected \[12, 4\]/,
@@ -323,6 +362,23 @@ describe('ContrastiveTrainer', () => {
       // The rest.
     }
     expect(await weights(second.options.encoder)).toEqual(await weights(whole.options.encoder));
+  });
+
+  it('a step that fails changes nothing and does not spoil the next', async () => {
+    const [whole, broken] = [make(), make()];
+    const table = broken.options.encoder.parameters()[0]!.tensor;
+    const before = await table.read();
+    const one = async (trainer: ContrastiveTrainer) => {
+      for await (const metrics of trainer.run({ steps: 1 })) return metrics;
+      return null;
+    };
+    table.write(before.map(() => NaN));
+    await expect(one(broken)).rejects.toThrow(/expected/);
+    expect(broken.step).toBe(0);
+    table.write(before);
+    expect(await one(broken)).toEqual(await one(whole));
+    expect(await weights(broken.options.encoder)).toEqual(await weights(whole.options.encoder));
+    await expect(broken.run({ steps: 1.5 }).next()).rejects.toThrow(/steps: expected an integer/);
   });
 
   it('refuses a batch without negatives', () => {

@@ -84,6 +84,9 @@ export class ContrastiveTrainer {
     steps: number;
     signal?: AbortSignal | undefined;
   }): AsyncGenerator<ContrastiveMetrics, void, void> {
+    if (!(Number.isInteger(steps) && steps >= 0)) {
+      throw new ValueError(`steps: expected an integer of at least 0, got ${steps}`, 'steps');
+    }
     for (const last = this.step + steps; this.step < last; ) {
       signal?.throwIfAborted();
       yield await this.#step();
@@ -97,9 +100,14 @@ export class ContrastiveTrainer {
     const perEpoch = Math.floor(items / batchSize);
     const first = Math.floor(this.step / perEpoch) * items + (this.step % perEpoch) * batchSize;
     const pairs = this.#epochs.take(first, batchSize).map((item) => pair(item, random));
-    const loss = this.#backward(pairs, random.word());
-    const [value] = await loss.read();
-    loss.dispose();
+    let value: number | undefined;
+    try {
+      using loss = this.#backward(pairs, random.word());
+      [value] = await loss.read();
+    } catch (error) {
+      this.#optimizer.zeroGradients();
+      throw error;
+    }
     const gradientNorm = await this.#optimizer.apply();
     const learningRate = learningRateAt(this.step, this.options.optimizer);
     return { step: this.step, loss: value as number, gradientNorm, learningRate };

@@ -1,4 +1,4 @@
-import { ShapeError } from '../errors.ts';
+import { ShapeError, ValueError } from '../errors.ts';
 import type { SequenceEncoder } from '../models/sequence-encoder.ts';
 import { packTokens } from '../models/token-batch.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -15,8 +15,14 @@ export class EncoderEmbedder implements Embedder {
   readonly encoder: SequenceEncoder;
   readonly #batchSize: number;
 
-  /** @param batchSize generations embedded at once; bounds the memory. Default 512. */
+  /**
+   * @param batchSize generations embedded at once; bounds the memory. Default 512.
+   * @throws ValueError for a batch size that is no integer of at least 1
+   */
   constructor(encoder: SequenceEncoder, { batchSize = 512 }: { batchSize?: number } = {}) {
+    if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
+      throw new ValueError(`batchSize: expected an integer of at least 1, got ${batchSize}`, 'batchSize');
+    }
     this.encoder = encoder;
     this.#batchSize = batchSize;
   }

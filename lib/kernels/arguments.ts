@@ -45,6 +45,19 @@ function expectLength(argument: string, length: number, dimensions: readonly Dim
   throw new ShapeError(`${argument}: expected [${names}] = [${sizes}]${elements}, got ${length} elements`, argument);
 }
 
+/** Throws ValueError for an array whose buffer was transferred: it looks like an empty one. */
+function expectMemory(argument: string, value: Float32Array | Int32Array): void {
+  if (value.length > 0) return;
+  try {
+    new Uint8Array(value.buffer);
+  } catch (cause) {
+    const expected = `${value.constructor.name} with memory`;
+    throw new ValueError(`${argument}: expected a ${expected}, got one whose buffer was transferred`, argument, {
+      cause,
+    });
+  }
+}
+
 /** Throws DTypeError unless `value` is a Float32Array, ShapeError unless its length is that of the dimensions. */
 export function expectFloats(
   argument: string,
@@ -54,6 +67,7 @@ export function expectFloats(
   if (!(value instanceof Float32Array)) {
     throw new DTypeError(`${argument}: expected a Float32Array, got ${described(value)}`, argument);
   }
+  expectMemory(argument, value);
   if (dimensions.length) expectLength(argument, value.length, dimensions);
 }
 
@@ -62,6 +76,7 @@ export function expectInts(argument: string, value: unknown, ...dimensions: Dime
   if (!(value instanceof Int32Array)) {
     throw new DTypeError(`${argument}: expected an Int32Array, got ${described(value)}`, argument);
   }
+  expectMemory(argument, value);
   if (dimensions.length) expectLength(argument, value.length, dimensions);
 }
 

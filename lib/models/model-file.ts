@@ -25,24 +25,32 @@ export async function storedParameters(
   );
 }
 
-/** Writes stored tensors into parameters of the same names and shapes. `source` names the file in errors. */
+/**
+ * Writes stored tensors into parameters of the same names and shapes, all of them or none. `source` names the file in
+ * errors.
+ */
 export function fillParameters(
   parameters: Iterable<Parameter>,
   tensors: ReadonlyMap<string, StoredTensor>,
   source: string,
   prefix = '',
 ): void {
-  for (const { name, tensor } of parameters) {
-    const stored = tensors.get(prefix + name);
-    if (!stored) throw new CheckpointError(`${source}: expected a tensor '${prefix + name}', got none`, source);
-    if (stored.shape.length !== tensor.shape.length || stored.shape.some((d, i) => d !== tensor.shape[i])) {
-      throw new CheckpointError(
-        `${source}: tensor '${prefix + name}': expected [${tensor.shape.join(', ')}], got [${stored.shape.join(', ')}]`,
-        source,
-      );
+  const refuse = (message: string): never => {
+    throw new CheckpointError(`${source}: ${message}`, source);
+  };
+  const values = [...parameters].map(({ name, tensor }) => {
+    const full = prefix + name;
+    const stored = tensors.get(full) ?? refuse(`expected a tensor '${full}', got none`);
+    const { dtype, shape } = stored;
+    if (shape.length !== tensor.shape.length || shape.some((d, i) => d !== tensor.shape[i])) {
+      refuse(`tensor '${full}': expected [${tensor.shape.join(', ')}], got [${shape.join(', ')}]`);
     }
-    tensor.write(toFloat32(stored, name));
-  }
+    if (!(Object.values(STORED) as string[]).includes(dtype)) {
+      refuse(`tensor '${full}': expected F32, F16 or BF16, got ${dtype}`);
+    }
+    return { tensor, data: toFloat32(stored, full) };
+  });
+  for (const { tensor, data } of values) tensor.write(data);
 }
 
 /** Saves weights with the kind and config of their model in the metadata. */

@@ -6,7 +6,12 @@ import { Linear, WeightFactory } from './layers.ts';
 import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
 import type { Parameter } from './parameter.ts';
 import type { TokenBatch } from './token-batch.ts';
-import { completeConfig, type TransformerConfig, type TransformerOptions } from './transformer-config.ts';
+import {
+  completeConfig,
+  expectPositive,
+  type TransformerConfig,
+  type TransformerOptions,
+} from './transformer-config.ts';
 import type { PlacementOptions } from './transformer-lm.ts';
 import { TransformerStack } from './transformer-stack.ts';
 
@@ -29,6 +34,7 @@ export class SequenceEncoder {
   /** Makes an encoder with random weights. Throws ValueError naming a config entry that is wrong. */
   constructor(options: SequenceEncoderOptions, { device = deviceOf('cpu'), seed = 0 }: PlacementOptions = {}) {
     const config = completeConfig<SequenceEncoderConfig>(options, { dimensions: options.dimensions ?? options.width });
+    expectPositive('dimensions', config.dimensions);
     const make = new WeightFactory(seed, device);
     this.config = config;
     this.device = device;

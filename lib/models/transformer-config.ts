@@ -65,10 +65,7 @@ export function completeConfig<C extends TransformerConfig>(
     'feedForwardWidth',
     'maxPositions',
   ] as const) {
-    const value = config[key];
-    if (!Number.isInteger(value) || value < 1) {
-      throw new ValueError(`config.${key}: expected an integer of at least 1, got ${value}`, `config.${key}`);
-    }
+    expectPositive(key, config[key]);
   }
   for (const key of ['norm', 'activation', 'positions'] as const) {
     if (!(choices[key] as readonly string[]).includes(config[key])) {
@@ -78,11 +75,7 @@ export function completeConfig<C extends TransformerConfig>(
       );
     }
   }
-  for (const key of ['gated', 'bias'] as const) {
-    if (typeof config[key] !== 'boolean') {
-      throw new ValueError(`config.${key}: expected true or false, got ${config[key]}`, `config.${key}`);
-    }
-  }
+  for (const key of ['gated', 'bias'] as const) expectBoolean(key, config[key]);
   if (!(config.dropout >= 0 && config.dropout < 1)) {
     throw new ValueError(`config.dropout: expected a number in [0, 1), got ${config.dropout}`, 'config.dropout');
   }
@@ -93,6 +86,18 @@ export function completeConfig<C extends TransformerConfig>(
     );
   }
   return full;
+}
+
+/** Throws ValueError unless this entry of a config is an integer of at least 1. */
+export function expectPositive(key: string, value: unknown): void {
+  if (Number.isInteger(value) && (value as number) >= 1) return;
+  throw new ValueError(`config.${key}: expected an integer of at least 1, got ${value}`, `config.${key}`);
+}
+
+/** Throws ValueError unless this entry of a config is true or false. */
+export function expectBoolean(key: string, value: unknown): void {
+  if (typeof value === 'boolean') return;
+  throw new ValueError(`config.${key}: expected true or false, got ${value}`, `config.${key}`);
 }
 
 /** The config that a checkpoint's metadata holds. Throws CheckpointError when there is none of this kind. */

@@ -7,7 +7,12 @@ import { Linear, WeightFactory } from './layers.ts';
 import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
 import type { Parameter } from './parameter.ts';
 import type { TokenBatch } from './token-batch.ts';
-import { completeConfig, type TransformerConfig, type TransformerOptions } from './transformer-config.ts';
+import {
+  completeConfig,
+  expectBoolean,
+  type TransformerConfig,
+  type TransformerOptions,
+} from './transformer-config.ts';
 import { CachedDecoder } from './transformer-decoder.ts';
 import { TransformerStack } from './transformer-stack.ts';
 
@@ -38,6 +43,7 @@ export class TransformerLM implements LanguageModel {
   /** Makes a model with random weights (normal, deviation 0.02). Throws ValueError naming a config entry that is wrong. */
   constructor(options: TransformerLMOptions, { device = deviceOf('cpu'), seed = 0 }: PlacementOptions = {}) {
     const config = completeConfig<TransformerLMConfig>(options, { tied: options.tied ?? true });
+    expectBoolean('tied', config.tied);
     const make = new WeightFactory(seed, device);
     this.config = config;
     this.device = device;

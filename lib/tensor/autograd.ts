@@ -79,19 +79,23 @@ export class Tape {
     const tracked = this.#tracked;
     this.#nodes = [];
     this.#tracked = new Set(this.#watched);
-    for (const [output, gradient] of pairs) contribute(output, alias(gradient));
-    for (const node of nodes) {
-      const gradOut = gradients.get(node.output);
-      if (!gradOut) continue;
-      gradients.delete(node.output);
-      scope(() => {
-        const parts = node.backward(gradOut);
-        node.inputs.forEach((input, i) => {
-          const part = parts[i];
-          if (part && tracked.has(input)) contribute(input, part);
+    try {
+      for (const [output, gradient] of pairs) contribute(output, alias(gradient));
+      for (const node of nodes) {
+        using gradOut = gradients.get(node.output);
+        if (!gradOut) continue;
+        gradients.delete(node.output);
+        scope(() => {
+          const parts = node.backward(gradOut);
+          node.inputs.forEach((input, i) => {
+            const part = parts[i];
+            if (part && tracked.has(input)) contribute(input, part);
+          });
         });
-      });
-      gradOut.dispose();
+      }
+    } catch (error) {
+      for (const gradient of gradients.values()) gradient.dispose();
+      throw error;
     }
     return gradients;
   }

@@ -71,7 +71,7 @@ export async function distillationPass(
       flat(taught, 0),
       guided ? flat(taught, rows) : null,
       {
-        scale: vector(perPosition(({ scale, negative }) => (negative ? scale : 1))),
+        ...(guided && { scale: vector(perPosition(({ scale, negative }) => (negative ? scale : 1))) }),
         temperature,
         divergence,
         jsdWeight,
@@ -89,8 +89,10 @@ export async function distillationPass(
     if (optimizer) optimizer.accumulate(tape.backward([[logits, grad.reshape(logits.shape)]]));
     return [perToken, entropy] as const;
   });
-  const [divergences, entropies] = await Promise.all(results.map((t) => t.read()));
+  const values = Promise.all(results.map((t) => t.read()));
+  // The reads are enqueued: what they read lives until they are through.
   for (const tensor of results) tensor.dispose();
+  const [divergences, entropies] = await values;
   const split = (values: Float32Array) =>
     rollouts.map(({ tokens }, r) => {
       const begin = r * positions + width - 1;

@@ -96,9 +96,15 @@ export class Optimizer {
       maxGradientNorm,
     );
     this.zeroGradients();
-    const [value] = await norm.read();
+    // What is read from here on are the weights of this step: a `save` in the meantime must say so.
     this.#step = step;
-    return value as number;
+    try {
+      const [value] = await norm.read();
+      return value as number;
+    } catch (error) {
+      this.#step = step - 1;
+      throw error;
+    }
   }
 
   /** Forgets accumulated gradients: a step that was aborted half-way leaves no trace. */

@@ -33,7 +33,11 @@ void Mailbox::deliver(napi_env env, napi_value, void* context, void* data) {
   auto* mailbox = static_cast<Mailbox*>(context);
   if (--mailbox->expected_ == 0) napi_unref_threadsafe_function(env, mailbox->function_);
   Napi::HandleScope scope(env);
-  (*letter)(env);
+  try {
+    (*letter)(env);
+  } catch (const Napi::Error&) {
+    // JavaScript cannot be called any more: a worker is being terminated, and its promises with it.
+  }
 }
 
 Environment::Environment(Napi::Env env) : mailbox(std::make_shared<Mailbox>(env)) {

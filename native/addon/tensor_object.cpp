@@ -68,10 +68,12 @@ Napi::Value promised(Napi::Env env, Device& device, Job job, Resolve resolve) {
   device.queue().push([mailbox, deferred, job = std::move(job), resolve = std::move(resolve)]() mutable {
     std::shared_ptr<const Error> error = job();
     mailbox->post([deferred = std::move(deferred), error, resolve = std::move(resolve)](Napi::Env env) {
-      if (error)
-        deferred->Reject(to_js(env, *error));
-      else
+      if (error) return deferred->Reject(to_js(env, *error));
+      try {
         deferred->Resolve(resolve(env));
+      } catch (const Napi::Error& failure) {  // no memory for the result
+        deferred->Reject(failure.Value());
+      }
     });
   });
   return deferred->Promise();
@@ -106,8 +108,8 @@ Napi::Value trim_memory(const Napi::CallbackInfo& info) {  // (device): a promis
   Device& device = device_of(info[0]);
   return promised(
       info.Env(), device,
-      [&device]() -> std::shared_ptr<const Error> {
-        device.trim();
+      [&device, unused = device.allocator().take_unused()]() -> std::shared_ptr<const Error> {
+        device.release(unused);
         return nullptr;
       },
       [](Napi::Env env) -> Napi::Value { return env.Undefined(); });
@@ -174,6 +176,11 @@ TensorObject::TensorObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Te
 }
 
 TensorObject::~TensorObject() = default;
+
+// Collected without dispose().
+void TensorObject::Finalize(Napi::BasicEnv env) {
+  if (tensor_.storage) Napi::MemoryManagement::AdjustExternalMemory(env, -external_bytes_);
+}
 
 void TensorObject::adopt(Napi::Env env, Tensor tensor) {
   tensor_ = std::move(tensor);

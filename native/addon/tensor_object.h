@@ -16,6 +16,7 @@ class TensorObject : public Napi::ObjectWrap<TensorObject> {
 
   explicit TensorObject(const Napi::CallbackInfo& info);
   ~TensorObject() override;
+  void Finalize(Napi::BasicEnv env) override;
 
  private:
   void adopt(Napi::Env env, Tensor tensor);

@@ -10,7 +10,8 @@ struct Parallel {
   void (*run)(void* pool, int64_t count, Task task, void* context);
 
   /// Calls body(begin, end) for consecutive chunks of `grain` that cover [0, n). Chunk borders depend on n and grain
-  /// alone. The body must not throw. A grain should hold some 20 µs of work or more.
+  /// alone. What a body throws ends the loop and is thrown on here, once no chunk runs any more. A grain should hold some
+  /// 20 µs of work or more.
   template <class Body>
   void operator()(int64_t n, int64_t grain, const Body& body) const {
     if (n <= 0) return;

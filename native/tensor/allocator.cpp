@@ -40,16 +40,21 @@ void Allocator::give_back(Block* block) {
   cache_[block->bytes].push_back(block);
 }
 
-void Allocator::trim() {
+std::vector<Block*> Allocator::take_unused() {
   std::lock_guard lock(mutex_);
-  for (auto& [size, blocks] : cache_) {
-    for (Block* block : blocks) {
-      backend_->release(device_, block->data);
-      reserved_ -= size;
-      delete block;
-    }
-  }
+  std::vector<Block*> unused;
+  for (const auto& [size, blocks] : cache_) unused.insert(unused.end(), blocks.begin(), blocks.end());
   cache_.clear();
+  return unused;
+}
+
+void Allocator::release(const std::vector<Block*>& blocks) {
+  std::lock_guard lock(mutex_);
+  for (Block* block : blocks) {
+    backend_->release(device_, block->data);
+    reserved_ -= block->bytes;
+    delete block;
+  }
 }
 
 MemoryStatistics Allocator::statistics() {

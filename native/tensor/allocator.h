@@ -37,8 +37,10 @@ class Allocator {
   /// A block of at least `bytes`; throws CFGD_MEMORY, naming the size, when there is none.
   Block* acquire(uint64_t bytes);
   void give_back(Block* block);
-  /// Returns cached memory to the system. The queue must be idle.
-  void trim();
+  /// Empties the cache. Operations enqueued before may still use these blocks; none enqueued later does.
+  std::vector<Block*> take_unused();
+  /// Returns blocks that nothing uses any more to the system.
+  void release(const std::vector<Block*>& blocks);
   MemoryStatistics statistics();
   void reset_peak();
   /// Upper bound of `reserved` in bytes.

@@ -153,11 +153,11 @@ std::shared_ptr<const Error> Device::synchronize() {
   return std::exchange(error_, nullptr);
 }
 
-void Device::trim() {
+void Device::release(const std::vector<Block*>& unused) {
   cfgd_status status{};
   backend_->synchronize(handle_, &status);
   settle(status);  // the log must not outlive the blocks
-  allocator_.trim();
+  allocator_.release(unused);
 }
 
 void Device::submit(Command command) {

@@ -100,8 +100,8 @@ class Device {
   std::shared_ptr<const Error> read(const Tensor& tensor, void* host);
   /// Waits for everything that was launched. Returns the first error that nobody has been told of yet, or null.
   std::shared_ptr<const Error> synchronize();
-  /// Returns cached memory to the system.
-  void trim();
+  /// Returns blocks to the system that left the allocator's cache before this job was enqueued.
+  void release(const std::vector<Block*>& unused);
   void run(const Command& command);
 
  private:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <system_error>
+#include <utility>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -33,11 +35,15 @@ ThreadPool& ThreadPool::instance() {
 
 ThreadPool::ThreadPool() {
   const int threads = threads_from_environment();
-  wanted_ = threads;
   for (int i = 1; i < threads; i++) {
-    workers_.emplace_back([this, i] { work(i); });
+    try {
+      workers_.emplace_back([this, i] { work(i); });
+    } catch (const std::system_error&) {
+      break;  // no more than these are allowed here
+    }
     workers_.back().detach();
   }
+  set_threads(threads);
 }
 
 void ThreadPool::set_threads(int threads) {
@@ -51,7 +57,13 @@ Parallel ThreadPool::parallel() {
 }
 
 void ThreadPool::take_chunks() {
-  for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) task_(context_, i);
+  try {
+    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) task_(context_, i);
+  } catch (...) {
+    next_.store(count_, std::memory_order_relaxed);  // the other threads stop, too
+    std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::current_exception();
+  }
 }
 
 void ThreadPool::run(int64_t count, Parallel::Task task, void* context) {
@@ -75,6 +87,7 @@ void ThreadPool::run(int64_t count, Parallel::Task task, void* context) {
   take_chunks();
   for (int spin = 0; running_.load(std::memory_order_acquire) > 0; spin++)
     spin < kSpins ? (void)CFGD_PAUSE() : std::this_thread::yield();
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 void ThreadPool::work(int index) {

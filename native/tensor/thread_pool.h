@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -45,6 +46,7 @@ class ThreadPool {
   void* context_ = nullptr;
   int64_t count_ = 0;
   std::atomic<int64_t> next_{0};
+  std::exception_ptr failure_;  // the first that a task threw; under mutex_ while the loop runs
 };
 
 }  // namespace cfgd
