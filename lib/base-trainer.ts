@@ -8,6 +8,7 @@ import { scope } from './tensor/scope.ts';
 import { Tensor } from './tensor/tensor.ts';
 import { type Completion, packCompletions, widthOf } from './training/completion-batch.ts';
 import { Epochs } from './training/epochs.ts';
+import { Exclusive } from './training/exclusive.ts';
 import { Optimizer, type OptimizerOptions } from './training/optimizer.ts';
 import { learningRateAt } from './training/schedule.ts';
 import { loadTraining, restoreTraining, saveTraining } from './training/training-file.ts';
@@ -49,6 +50,7 @@ const KIND = 'BaseTrainer';
 export class BaseTrainer {
   readonly options: Required<BaseTrainerOptions>;
   readonly #optimizer: Optimizer;
+  readonly #exclusive = new Exclusive();
   readonly #epochs: Epochs;
   readonly #width: number;
 
@@ -101,7 +103,7 @@ export class BaseTrainer {
     }
     for (const last = this.step + steps; this.step < last; ) {
       signal?.throwIfAborted();
-      yield await this.#step(signal);
+      yield await this.#exclusive.run(() => this.#step(signal));
     }
   }
 

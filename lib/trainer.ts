@@ -17,6 +17,7 @@ import { settingsOf, type TrainerOptions, type TrainerSettings } from './trainer
 import { widthOf } from './training/completion-batch.ts';
 import { distillationPass, type Rollout, type TokenValues } from './training/distillation-pass.ts';
 import { Epochs } from './training/epochs.ts';
+import { Exclusive } from './training/exclusive.ts';
 import { Optimizer } from './training/optimizer.ts';
 import { learningRateAt } from './training/schedule.ts';
 import { loadTraining, restoreTraining, saveTraining } from './training/training-file.ts';
@@ -65,6 +66,7 @@ export class Trainer {
   readonly options: TrainerOptions;
   readonly settings: Readonly<TrainerSettings>;
   readonly #optimizer: Optimizer;
+  readonly #exclusive = new Exclusive();
   /** The folder that holds the teacher and the embedder already. */
   #savedTo: string | null = null;
 
@@ -113,7 +115,9 @@ export class Trainer {
     const epochs = new Epochs(prompts.length, seed);
     for (const last = this.step + steps; this.step < last; ) {
       signal?.throwIfAborted();
-      yield await this.#step(epochs.take(this.step * promptsPerStep, promptsPerStep), sources, signal);
+      yield await this.#exclusive.run(() =>
+        this.#step(epochs.take(this.step * promptsPerStep, promptsPerStep), sources, signal),
+      );
     }
   }
 

@@ -273,6 +273,15 @@ describe('memory', () => {
     expect((await inTime(ask().read())).length).toBe(300_000);
   });
 
+  it('cached for other sizes makes room before a request is refused', async () => {
+    await cpu.trimMemory();
+    cpu.setMemoryLimit(cpu.memory().reserved + 3_000_000);
+    const cached = Tensor.zeros([500_000]);
+    cached.dispose(); // its filling may still be queued
+    const other = Tensor.zeros([700_000]);
+    expect(await numbers(other.rows(0, 2))).toEqual([0, 0]);
+  });
+
   it('limits are checked by name', () => {
     expect(() => cpu.setMemoryLimit(-1)).toThrow(/^bytes: expected an integer from 0 .*, got -1$/);
     expect(() => cpu.setMemoryLimit(Number.NaN)).toThrow(ValueError);

@@ -239,6 +239,17 @@ describe('Trainer', () => {
     expect(await student.table.read()).toEqual(table);
   });
 
+  it('refuses a second step while one is under way, and goes on unharmed', async () => {
+    const [whole, trainer] = [new Trainer(options()), new Trainer(options())];
+    const [first, second] = [trainer.run(prompts, { steps: 2 }), trainer.run(prompts, { steps: 2 })];
+    const begun = first.next();
+    await expect(second.next()).rejects.toThrow(/run: expected one step at a time/);
+    await begun;
+    await first.next();
+    await steps(whole, 2);
+    expect(await weights(trainer.student)).toEqual(await weights(whole.student));
+  });
+
   it('refuses bad options and bad input by name', async () => {
     const make = (more: Partial<TrainerOptions>) => () => new Trainer(options(more));
     expect(make({ samplesPerPrompt: 1, ...rewarded })).toThrow(/samplesPerPrompt: expected at least 2/);

@@ -8,6 +8,7 @@ import { l2Normalize, matmul, scale } from '../tensor/operations.ts';
 import { scope } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { Epochs } from '../training/epochs.ts';
+import { Exclusive } from '../training/exclusive.ts';
 import { Optimizer, type OptimizerOptions } from '../training/optimizer.ts';
 import { learningRateAt } from '../training/schedule.ts';
 import { loadTraining, restoreTraining, saveTraining } from '../training/training-file.ts';
@@ -50,6 +51,7 @@ const KIND = 'ContrastiveTrainer';
 export class ContrastiveTrainer {
   readonly options: Required<ContrastiveTrainerOptions>;
   readonly #optimizer: Optimizer;
+  readonly #exclusive = new Exclusive();
   readonly #epochs: Epochs;
 
   /** @throws ValueError naming the first option that is wrong */
@@ -89,7 +91,7 @@ export class ContrastiveTrainer {
     }
     for (const last = this.step + steps; this.step < last; ) {
       signal?.throwIfAborted();
-      yield await this.#step();
+      yield await this.#exclusive.run(() => this.#step());
     }
   }
 

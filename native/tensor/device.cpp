@@ -9,8 +9,18 @@
 
 namespace cfgd {
 
-Storage::Storage(Device& device, uint64_t bytes)
-    : device_(device), bytes_(bytes), block_(device.allocator().acquire(bytes)) {}
+static Block* acquire(Device& device, uint64_t bytes) {
+  try {
+    return device.allocator().acquire(bytes);
+  } catch (const Error& error) {
+    if (error.code() != CFGD_MEMORY) throw;
+  }
+  // Cached blocks of other sizes may make room. Waiting for the queue is the price, paid only here.
+  device.reclaim();
+  return device.allocator().acquire(bytes);
+}
+
+Storage::Storage(Device& device, uint64_t bytes) : device_(device), bytes_(bytes), block_(acquire(device, bytes)) {}
 Storage::~Storage() { device_.allocator().give_back(block_); }
 
 static void* open(const cfgd_backend* backend, int index) {
@@ -158,6 +168,11 @@ void Device::release(const std::vector<Block*>& unused) {
   backend_->synchronize(handle_, &status);
   settle(status);  // the log must not outlive the blocks
   allocator_.release(unused);
+}
+
+void Device::reclaim() {
+  queue_.push([this, unused = allocator_.take_unused()] { release(unused); });
+  queue_.drain();
 }
 
 void Device::submit(Command command) {

@@ -102,6 +102,8 @@ class Device {
   std::shared_ptr<const Error> synchronize();
   /// Returns blocks to the system that left the allocator's cache before this job was enqueued.
   void release(const std::vector<Block*>& unused);
+  /// Waits for the queue and returns all cached memory to the system.
+  void reclaim();
   void run(const Command& command);
 
  private:
