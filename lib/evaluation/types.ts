@@ -24,7 +24,7 @@ export interface Point {
   parameters: PointParameters;
   /** Share of valid generations, in [0, 1]. */
   quality: number;
-  /** Mean pairwise 1 − cosine of the embeddings of one prompt's generations (METHOD §3, D̂), over prompts. */
+  /** Mean pairwise 1 − cosine of the embeddings of one prompt's generations, averaged over prompts. */
   diversity: number;
   /** A second measure of diversity that no model was rewarded for. */
   independentDiversity: number;
