@@ -1,6 +1,7 @@
 #include "tensor/thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <system_error>
 #include <utility>
@@ -16,8 +17,20 @@ namespace cfgd {
 
 namespace {
 // Loops follow each other within microseconds while a model runs; sleeping in between would cost more than the loop.
-// About 20 µs, then the thread sleeps.
-constexpr int kSpins = 400;
+constexpr std::chrono::microseconds kSpin{40};
+
+/// Waits for a condition without sleeping, but no longer than kSpin. Whether it came true.
+template <class Condition>
+bool spin_until(const Condition& condition) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 32; i++) {
+      if (condition()) return true;
+      CFGD_PAUSE();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
 
 int threads_from_environment() {
   const int cores = std::max(1u, std::thread::hardware_concurrency());
@@ -77,32 +90,38 @@ void ThreadPool::run(int64_t count, Parallel::Task task, void* context) {
   context_ = context;
   count_ = count;
   next_.store(0, std::memory_order_relaxed);
-  running_.store(helpers, std::memory_order_relaxed);
   {
     std::lock_guard lock(mutex_);
     helpers_ = helpers;
+    open_ = true;
     generation_.fetch_add(1, std::memory_order_release);
   }
   wake_.notify_all();
   take_chunks();
-  for (int spin = 0; running_.load(std::memory_order_acquire) > 0; spin++)
-    spin < kSpins ? (void)CFGD_PAUSE() : std::this_thread::yield();
+  {
+    // A helper that is not there by now, asleep or without a processor, is not waited for: nothing is left to do.
+    std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+  const auto alone = [&] { return running_.load(std::memory_order_acquire) == 0; };
+  if (!spin_until(alone))
+    while (!alone()) std::this_thread::yield();
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 void ThreadPool::work(int index) {
   uint64_t seen = 0;
   for (;;) {
-    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; spin++) CFGD_PAUSE();
-    bool mine;
+    spin_until([&] { return generation_.load(std::memory_order_acquire) != seen; });
+    bool joins;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
       seen = generation_.load(std::memory_order_relaxed);
-      mine = index <= helpers_;
+      joins = open_ && index <= helpers_;
+      if (joins) running_.fetch_add(1, std::memory_order_relaxed);
     }
-    // A loop waits for all of its helpers, so one that counts this worker cannot be missed or be over here.
-    if (!mine) continue;
+    if (!joins) continue;
     take_chunks();
     running_.fetch_sub(1, std::memory_order_release);
   }

@@ -39,8 +39,9 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<uint64_t> generation_{0};
-  std::atomic<int> running_{0};
-  int helpers_ = 0;  // workers that take part in the current loop
+  std::atomic<int> running_{0};  // workers inside the current loop; rises under mutex_ only
+  int helpers_ = 0;              // workers that may join the current loop
+  bool open_ = false;            // whether the current loop can still be joined
 
   Parallel::Task task_ = nullptr;
   void* context_ = nullptr;
