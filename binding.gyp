@@ -20,6 +20,7 @@
       "native/addon/tensor_object.cpp",
       "native/cpu/backend.cpp",
       "native/cpu/isa.cpp",
+      "native/cpu/widened.cpp",
       "native/cuda/library.cpp",
       "native/tensor/allocator.cpp",
       "native/tensor/device.cpp",

@@ -167,6 +167,8 @@ interface KernelAddon {
   weightedAverage(tensors: readonly T[], weights: readonly number[]): T;
 }
 
+/** Tensors that models compute on are float32 or bfloat16, the same for all of an operation; what is [n] or [rows]
+ *  beside them (gains, biases, statistics, weights, losses) is float32, and so are gradients of parameters. */
 interface NnAddon {
   /** In place: every element of `target` (float32 or int32). */
   fill(target: T, value: number): void;
@@ -186,14 +188,21 @@ interface NnAddon {
   rowPositions(starts: T, position: T): T;
   /** In place: counter [1] += by. */
   advance(counter: T, by: number): void;
+  /** The elements as another type (float32, float16, bfloat16), rounded to the nearest. */
+  cast(x: T, dtype: DType): T;
 
-  /** op(a) · op(b) + bias; a is [m, k] ([k, m] when transposed), b is [k, n] ([n, k]). With `into` it is added there. */
-  matmul(a: T, b: T, transposeA: boolean, transposeB: boolean, bias: T | null, into: T | null): T;
+  /** op(a) · op(b) + bias; a is [m, k] ([k, m] when transposed), b is [k, n] ([n, k]). With `into` it is added there.
+   *  Of the operands' type, or float32 with `floatOut`; bias is float32. */
+  matmul(a: T, b: T, transposeA: boolean, transposeB: boolean, bias: T | null, into: T | null, floatOut?: boolean): T;
 
   /** qkv [rows, positions, 3, heads, headDim]; keys starts[r] ≤ j < ends[r], j ≤ i when causal. Output
    *  [rows, positions, heads · headDim], log-sum-exp [rows, heads, positions]. A query without keys gives 0. */
   attentionForward(qkv: T, starts: T, ends: T, causal: boolean): [out: T, lse: T];
   attentionBackward(qkv: T, starts: T, ends: T, causal: boolean, out: T, lse: T, gradOut: T): T;
+  /** The same without a causal order, queries and keys from different tensors: q [rows, queries, heads, headDim], kv
+   *  [rows, keys, 2, heads, headDim]. Output [rows, queries, heads · headDim], log-sum-exp [rows, heads, queries]. */
+  crossAttentionForward(q: T, kv: T, starts: T, ends: T): [out: T, lse: T];
+  crossAttentionBackward(q: T, kv: T, starts: T, ends: T, out: T, lse: T, gradOut: T): [gradQ: T, gradKv: T];
   /** In place: keys and values of qkv [rows, positions, 3, heads, headDim] into cache [2, rows, heads, capacity, headDim] at position [1]. */
   cacheWrite(qkv: T, cache: T, position: T): void;
   /** Writes the keys and values of qkv [rows, 1, 3, heads, headDim] at position [1] and attends to starts[r] … position. → [rows, heads · headDim] */

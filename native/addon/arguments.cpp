@@ -121,6 +121,19 @@ const Tensor& tensor_of(const Napi::Value& value, const char* argument, DType dt
   return tensor;
 }
 
+const Tensor& elements_of(const Napi::Value& value, const char* argument) {
+  const Tensor& tensor = TensorObject::unwrap(value, argument);
+  if (tensor.dtype != DType::f32 && tensor.dtype != DType::bf16)
+    fail(CFGD_DTYPE, argument, "expected float32 or bfloat16, got %s", name_of(tensor.dtype));
+  return tensor;
+}
+
+const Tensor& elements_of(const Napi::Value& value, const char* argument, std::initializer_list<int64_t> shape) {
+  const Tensor& tensor = elements_of(value, argument);
+  expect_shape(tensor, argument, shape);
+  return tensor;
+}
+
 void expect_shape(const Tensor& tensor, const char* argument, std::initializer_list<int64_t> shape) {
   bool same = tensor.shape.rank() == static_cast<int>(shape.size());
   int i = 0;
@@ -168,7 +181,7 @@ int64_t vocab_of(const Tensor& logits, const char* argument) {
   return vocab;
 }
 
-void submit(Napi::Env env, Op op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
+void submit(Napi::Env env, Variant op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
             const std::vector<const Tensor*>& outputs, bool keeps_outputs) {
   Command command{op, std::move(args), {}, {}, keeps_outputs};
   const Tensor* first = !outputs.empty() ? outputs.front() : inputs.front();
@@ -185,15 +198,15 @@ void submit(Napi::Env env, Op op, std::vector<std::byte> args, const std::vector
   environment.recording->commands.push_back(std::move(command));
 }
 
-void submit(Napi::Env env, Op op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,
+void submit(Napi::Env env, Variant op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,
             std::initializer_list<const Tensor*> outputs, bool keeps_outputs) {
   submit(env, op, std::move(args), std::vector<const Tensor*>(inputs), std::vector<const Tensor*>(outputs),
          keeps_outputs);
 }
 
-void run_now(Op op, const std::vector<std::byte>& args) {
+void run_now(Variant op, const std::vector<std::byte>& args) {
   cfgd_status status{};
-  if (cpu_launch(static_cast<uint32_t>(op), args.data(), static_cast<uint32_t>(args.size()), &status) != CFGD_OK)
+  if (cpu_launch(op.code(), args.data(), static_cast<uint32_t>(args.size()), &status) != CFGD_OK)
     throw Error(status);
 }
 

@@ -27,6 +27,9 @@ bool is_absent(const Napi::Value& value);
 const Tensor& tensor_of(const Napi::Value& value, const char* argument, DType dtype);
 const Tensor& tensor_of(const Napi::Value& value, const char* argument, DType dtype,
                         std::initializer_list<int64_t> shape);
+/// A tensor of a type that operations compute on: float32 or bfloat16.
+const Tensor& elements_of(const Napi::Value& value, const char* argument);
+const Tensor& elements_of(const Napi::Value& value, const char* argument, std::initializer_list<int64_t> shape);
 /// Throws CFGD_SHAPE unless the shape is this one (-1: any size).
 void expect_shape(const Tensor& tensor, const char* argument, std::initializer_list<int64_t> shape);
 void expect_same_device(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name);
@@ -49,11 +52,11 @@ int64_t rows_of(int64_t length, int64_t vocab, const char* argument);
 int64_t vocab_of(const Tensor& logits, const char* argument);
 
 /// Sends an operation to the tensors' device: to its queue, or into the program being recorded.
-void submit(Napi::Env env, Op op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,
+void submit(Napi::Env env, Variant op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,
             std::initializer_list<const Tensor*> outputs, bool keeps_outputs = false);
-void submit(Napi::Env env, Op op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
+void submit(Napi::Env env, Variant op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
             const std::vector<const Tensor*>& outputs, bool keeps_outputs = false);
 /// Runs an operation on host memory now; throws what it reports.
-void run_now(Op op, const std::vector<std::byte>& args);
+void run_now(Variant op, const std::vector<std::byte>& args);
 
 }  // namespace cfgd

@@ -8,6 +8,7 @@
 #include "cpu/families.h"
 #include "cpu/isa.h"
 #include "cpu/kernel.h"
+#include "cpu/widened.h"
 #include "tensor/thread_pool.h"
 
 namespace cfgd {
@@ -90,9 +91,12 @@ int32_t synchronize(void*, cfgd_status*) { return CFGD_OK; }
 const char* cpu_isa() { return name_of(detect_isa()); }
 
 int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* status) {
-  const CpuKernel kernel = op < static_cast<uint32_t>(Op::count) ? table().kernels[op] : nullptr;
+  const Variant variant = Variant::of_code(op);
+  const auto index = static_cast<uint32_t>(variant.op);
+  const CpuKernel kernel = index < static_cast<uint32_t>(Op::count) ? table().kernels[index] : nullptr;
   if (!kernel) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CPU kernel", op);
   try {
+    if (variant.type != DType::f32) return launch_widened(variant.op, args, bytes, status);
     return kernel(args, bytes, ThreadPool::instance().parallel(), status);
   } catch (const std::bad_alloc&) {
     return cfgd_fail(status, CFGD_MEMORY, "", "out of memory for the scratch space of operation %u", op);

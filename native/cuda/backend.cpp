@@ -155,8 +155,8 @@ int32_t settle(CudaDevice& device, cfgd_status* status) {
   if (fault.launch == 0) return CFGD_OK;
   if (int32_t code = clear_fault(device, status)) return code;
   status->launch = fault.launch;
-  const CudaExplainer explain = table().entries[op_of(fault.launch)].explain;
-  return explain(unpacked(fault.site), status);
+  const CudaEntry* entry = table().find(Variant::of_code(op_of(fault.launch)));
+  return entry->explain(unpacked(fault.site), status);
 }
 
 int32_t copy(void* handle, void* to, const void* from, uint64_t bytes, int32_t direction, cfgd_status* status) {
@@ -178,7 +178,7 @@ int32_t copy(void* handle, void* to, const void* from, uint64_t bytes, int32_t d
 
 int32_t launch(void* handle, uint32_t op, const void* args, uint32_t bytes, cfgd_status* status) {
   auto* device = static_cast<CudaDevice*>(handle);
-  const CudaEntry* entry = op < static_cast<uint32_t>(Op::count) ? &table().entries[op] : nullptr;
+  const CudaEntry* entry = table().find(Variant::of_code(op));
   if (!entry || !entry->launch) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CUDA kernel yet", op);
   if (bytes != entry->bytes)
     return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: expected %u bytes of arguments, got %u", op, entry->bytes,

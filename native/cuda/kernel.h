@@ -28,9 +28,19 @@ struct CudaEntry {
   uint32_t bytes = 0;  // of the arguments
 };
 
-/// Operations by number.
-struct CudaTable {
-  CudaEntry entries[static_cast<uint32_t>(Op::count)];
+/// Operations by type of element and number.
+class CudaTable {
+ public:
+  CudaEntry& at(Variant variant) { return entries_[variant.type == DType::bf16][static_cast<uint32_t>(variant.op)]; }
+  /// Null when there is no such operation.
+  const CudaEntry* find(Variant variant) const {
+    const bool known = static_cast<uint32_t>(variant.op) < static_cast<uint32_t>(Op::count) &&
+                       (variant.type == DType::f32 || variant.type == DType::bf16);
+    return known ? &entries_[variant.type == DType::bf16][static_cast<uint32_t>(variant.op)] : nullptr;
+  }
+
+ private:
+  CudaEntry entries_[2][static_cast<uint32_t>(Op::count)];
 };
 
 /// Turns an error of the CUDA runtime into a status; `doing` says what failed.
@@ -38,8 +48,8 @@ int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status);
 
 /// Adapts `int32_t launch(const LaunchContext&, const Args&, cfgd_status*)` to a table entry.
 template <class Args, int32_t (*F)(const LaunchContext&, const Args&, cfgd_status*)>
-void set(CudaTable& table, Op op, CudaExplainer explain) {
-  table.entries[static_cast<uint32_t>(op)] = {
+void set(CudaTable& table, Variant variant, CudaExplainer explain) {
+  table.at(variant) = {
       [](const LaunchContext& context, const void* args, cfgd_status* status) {
         return F(context, *static_cast<const Args*>(args), status);
       },

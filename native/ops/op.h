@@ -1,7 +1,13 @@
 // Every operation by number. An operation travels to a device as this number and a plain struct of arguments, whose
 // definition, with the formula and the shapes, is in the header of its family.
+//
+// Arguments that are templates of an element type T exist for float32 and, on the same layout, for bfloat16 (bf16 of
+// tensor/element.h): values are widened to float32 when read and rounded when written; arithmetic and all other
+// arguments stay float32. The type is part of the number that travels.
 #pragma once
 #include <cstdint>
+
+#include "tensor/dtype.h"
 
 namespace cfgd {
 
@@ -28,6 +34,7 @@ enum class Op : uint32_t {
   dropout,
   row_positions,
   advance,
+  cast,
   // nn/matmul/matmul.h
   matmul,
   // nn/attention/attention.h
@@ -59,6 +66,20 @@ enum class Op : uint32_t {
   adamw,
   global_norm,
   count
+};
+
+/// An operation on elements of a type.
+struct Variant {
+  Op op;
+  DType type = DType::f32;
+
+  Variant(Op op_, DType type_ = DType::f32) : op(op_), type(type_) {}
+  /// As it travels to a backend.
+  uint32_t code() const { return static_cast<uint32_t>(op) | static_cast<uint32_t>(type) << kTypeShift; }
+  static Variant of_code(uint32_t code) {
+    return {static_cast<Op>(code & ((1u << kTypeShift) - 1)), static_cast<DType>(code >> kTypeShift)};
+  }
+  static constexpr int kTypeShift = 12;
 };
 
 }  // namespace cfgd

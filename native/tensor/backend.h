@@ -50,7 +50,8 @@ typedef struct cfgd_backend {
   void (*release)(void* device, void* memory);
   /// In order with `launch`; on return the host side of the copy may be reused.
   int32_t (*copy)(void* device, void* to, const void* from, uint64_t bytes, int32_t direction, cfgd_status* status);
-  /// Runs one operation (ops/op.h) on its plain-data arguments. May return before the work is done.
+  /// Runs one operation, by the code of its Variant (ops/op.h), on its plain-data arguments. May return before the work
+  /// is done.
   int32_t (*launch)(void* device, uint32_t op, const void* args, uint32_t bytes, cfgd_status* status);
   int32_t (*synchronize)(void* device, cfgd_status* status);
 } cfgd_backend;

@@ -102,7 +102,7 @@ void Device::run(const Command& command) {
     }
   cfgd_status status{};
   if (!poison) {
-    if (backend_->launch(handle_, static_cast<uint32_t>(command.op), command.args.data(),
+    if (backend_->launch(handle_, command.op.code(), command.args.data(),
                          static_cast<uint32_t>(command.args.size()), &status) != CFGD_OK) {
       poison = std::make_shared<Error>(status);
       if (!error_) error_ = poison;

@@ -53,7 +53,7 @@ struct Tensor {
 
 /// An operation ready to run: its number, its arguments, and the storages whose poison matters.
 struct Command {
-  Op op;
+  Variant op;
   std::vector<std::byte> args;
   std::vector<Block*> inputs;
   std::vector<Block*> outputs;

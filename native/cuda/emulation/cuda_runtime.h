@@ -16,6 +16,10 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __noinline__
+#define __restrict__
+#define __align__(bytes) alignas(bytes)
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define __shared__ static  // one block at a time runs
 
@@ -24,8 +28,20 @@
 #define blockDim (::cfgd::emulation::block_shape())
 #define gridDim (::cfgd::emulation::grid_shape())
 
+struct alignas(8) float2 {
+  float x, y;
+};
 struct alignas(16) float4 {
   float x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
 };
 
 inline void __syncthreads(const std::source_location place = std::source_location::current()) {
@@ -38,6 +54,42 @@ T __shfl_xor_sync(unsigned mask, T value, int by) {
   return ::cfgd::emulation::shuffle(
       mask, value, [](unsigned lane, int distance) { return (lane ^ static_cast<unsigned>(distance)) & 31u; }, by);
 }
+
+template <class T>
+T __shfl_sync(unsigned mask, T value, int from) {
+  return ::cfgd::emulation::shuffle(
+      mask, value, [](unsigned, int lane) { return static_cast<unsigned>(lane) & 31u; }, from);
+}
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, int by) {
+  return ::cfgd::emulation::shuffle(
+      mask, value,
+      [](unsigned lane, int distance) { return lane < static_cast<unsigned>(distance) ? lane : lane - distance; }, by);
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, int by) {
+  return ::cfgd::emulation::shuffle(
+      mask, value,
+      [](unsigned lane, int distance) { return lane + distance > 31u ? lane : lane + distance; }, by);
+}
+inline unsigned __ballot_sync(unsigned mask, bool predicate) {
+  const ::cfgd::emulation::WarpExchange exchange = ::cfgd::emulation::warp_exchange();
+  *exchange.mine = predicate;
+  ::cfgd::emulation::warp_barrier(mask);
+  unsigned votes = 0;
+  for (unsigned lane = 0; lane < 32; lane++) votes |= (exchange.all[lane] & 1u) << lane;
+  return votes;
+}
+inline bool __any_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, predicate) != 0; }
+inline bool __all_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, predicate) == mask; }
+template <class T>
+T __ldg(const T* address) {
+  return *address;
+}
+inline float __expf(float x) { return std::exp(x); }
+inline float __logf(float x) { return std::log(x); }
+inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
+inline void __threadfence() {}
 
 // Threads of a block take turns, so plain reads and writes are atomic.
 template <class T>

@@ -26,10 +26,11 @@ namespace cfgd {
 
 enum class Divergence : int32_t { reverse, forward, jsd };
 
-struct DistillationLossArgs {
-  const float* student;       // [rows, vocab]
-  const float* cond;          // [rows, vocab]
-  const float* uncond;        // [rows, vocab], or null: no guidance, the teacher is cond
+template <class T>
+struct DistillationLoss {
+  const T* student;       // [rows, vocab]
+  const T* cond;          // [rows, vocab]
+  const T* uncond;        // [rows, vocab], or null: no guidance, the teacher is cond
   const float* scales;        // [rows], or null: `scale` for every row
   const float* weights;       // [rows], or null: 1
   const int32_t* tokens;      // [rows], or null: no policy term
@@ -41,8 +42,9 @@ struct DistillationLossArgs {
   float* loss;       // [1]
   float* per_token;  // [rows]: D
   float* entropy;    // [rows]: that of p
-  float* grad;       // [rows, vocab]; may be student, cond or uncond
+  T* grad;       // [rows, vocab]; may be student, cond or uncond
   int64_t rows, vocab;
 };
+using DistillationLossArgs = DistillationLoss<float>;
 
 }  // namespace cfgd

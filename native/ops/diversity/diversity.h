@@ -16,13 +16,15 @@
 
 namespace cfgd {
 
-struct DiversityRewardArgs {
-  const float* embeddings;  // [prompts, samples, dimensions]
+template <class T>
+struct DiversityReward {
+  const T* embeddings;  // [prompts, samples, dimensions]
   const float* baselines;   // [prompts], or null
   float* reward;            // [prompts, samples]
   float* advantage;         // [prompts, samples]
   float* diversity;         // [prompts]
   int64_t prompts, samples, dimensions;  // samples ≥ 2
 };
+using DiversityRewardArgs = DiversityReward<float>;
 
 }  // namespace cfgd

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "cuda/pack.cuh"
 #include "ops/guidance/faults.h"
 
 namespace cfgd {
@@ -49,7 +50,5 @@ struct Guidance {
     return flaw_of((*this)(cond, uncond), kGuidedNaN);
   }
 };
-
-__device__ inline bool aligned16(const void* address) { return (reinterpret_cast<uintptr_t>(address) & 15) == 0; }
 
 }  // namespace cfgd

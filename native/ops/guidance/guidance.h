@@ -17,14 +17,16 @@
 
 namespace cfgd {
 
-struct GuidedLogitsArgs {
-  const float* cond;    // [rows, vocab]
-  const float* uncond;  // [rows, vocab]
+template <class T>
+struct GuidedLogits {
+  const T* cond;    // [rows, vocab]
+  const T* uncond;  // [rows, vocab]
   const float* scales;  // [rows], or null: `scale` for every row
   float scale;
-  float* out;  // [rows, vocab]; may be cond or uncond
+  T* out;  // [rows, vocab]; may be cond or uncond
   int64_t rows, vocab;
 };
+using GuidedLogitsArgs = GuidedLogits<float>;
 
 /// How to draw a token from logits.
 struct DrawOptions {
@@ -34,9 +36,10 @@ struct DrawOptions {
   uint64_t seed;
 };
 
-struct SampleGuidedArgs {
-  const float* cond;    // [rows, vocab]
-  const float* uncond;  // [rows, vocab], or null: no guidance
+template <class T>
+struct SampleGuided {
+  const T* cond;    // [rows, vocab]
+  const T* uncond;  // [rows, vocab], or null: no guidance
   const float* scales;  // [rows], or null: `scale`
   float scale;
   DrawOptions draw;
@@ -46,11 +49,13 @@ struct SampleGuidedArgs {
   float* log_probs;  // [rows]
   int64_t rows, vocab;
 };
+using SampleGuidedArgs = SampleGuided<float>;
 
 /// One step of decoding: draws the next token of every unfinished row and keeps the books, all of it in device memory
 /// so that the step can be replayed. `position` counts the tokens drawn so far and is advanced by one.
-struct DecodeSampleArgs {
-  const float* logits;     // [branches · rows, vocab]: the conditional branch first, then, for 2 branches, the other
+template <class T>
+struct DecodeSample {
+  const T* logits;     // [branches · rows, vocab]: the conditional branch first, then, for 2 branches, the other
   const float* scales;     // [rows]; not read for 1 branch
   const int32_t* streams;  // [rows]: the random stream of each generation
   DrawOptions draw;
@@ -63,5 +68,6 @@ struct DecodeSampleArgs {
   float* history_log_probs;  // [rows, capacity]; 0 after the stop token
   int64_t branches, rows, vocab, capacity;
 };
+using DecodeSampleArgs = DecodeSample<float>;
 
 }  // namespace cfgd

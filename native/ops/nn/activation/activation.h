@@ -18,37 +18,45 @@ namespace cfgd {
 enum class Activation : int32_t { gelu, gelu_tanh, silu };
 
 /// y = f(x)
-struct ActivationForwardArgs {
+template <class T>
+struct ActivationForward {
   Activation kind;
-  const float* x;  // [n]
-  float* y;        // [n]
+  const T* x;  // [n]
+  T* y;        // [n]
   int64_t n;
 };
+using ActivationForwardArgs = ActivationForward<float>;
 
 /// grad_x = grad_y · f′(x)
-struct ActivationBackwardArgs {
+template <class T>
+struct ActivationBackward {
   Activation kind;
-  const float* x;       // [n]
-  const float* grad_y;  // [n]
-  float* grad_x;        // [n]
+  const T* x;       // [n]
+  const T* grad_y;  // [n]
+  T* grad_x;        // [n]
   int64_t n;
 };
+using ActivationBackwardArgs = ActivationBackward<float>;
 
 /// y[r, j] = f(x[r, j]) · x[r, n + j]
-struct GatedForwardArgs {
+template <class T>
+struct GatedForward {
   Activation kind;
-  const float* x;  // [rows, 2n]
-  float* y;        // [rows, n]
+  const T* x;  // [rows, 2n]
+  T* y;        // [rows, n]
   int64_t rows, n;
 };
+using GatedForwardArgs = GatedForward<float>;
 
 /// grad_x[r, j] = grad_y[r, j] · f′(x[r, j]) · x[r, n + j],   grad_x[r, n + j] = grad_y[r, j] · f(x[r, j])
-struct GatedBackwardArgs {
+template <class T>
+struct GatedBackward {
   Activation kind;
-  const float* x;       // [rows, 2n]
-  const float* grad_y;  // [rows, n]
-  float* grad_x;        // [rows, 2n]
+  const T* x;       // [rows, 2n]
+  const T* grad_y;  // [rows, n]
+  T* grad_x;        // [rows, 2n]
   int64_t rows, n;
 };
+using GatedBackwardArgs = GatedBackward<float>;
 
 }  // namespace cfgd

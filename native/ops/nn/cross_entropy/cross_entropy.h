@@ -11,15 +11,17 @@ namespace cfgd {
 /// its per_row is computed. A logit may be −∞ (its gradient is 0), except at the target, where the loss would be
 /// infinite: CFGD_VALUE. So are NaN and +∞ logits, a target outside [−1, vocab), and a weight that is not finite; the
 /// first faulty row is named. Sums in double.
-struct CrossEntropyArgs {
-  const float* logits;     // [rows, vocab]
+template <class T>
+struct CrossEntropy {
+  const T* logits;     // [rows, vocab]
   const int32_t* targets;  // [rows]
   const float* weights;    // [rows], or null: 1
   float factor;
   float* loss;     // [1]
   float* per_row;  // [rows]
-  float* grad;     // [rows, vocab]
+  T* grad;     // [rows, vocab]
   int64_t rows, vocab;
 };
+using CrossEntropyArgs = CrossEntropy<float>;
 
 }  // namespace cfgd

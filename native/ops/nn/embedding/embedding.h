@@ -5,39 +5,47 @@
 namespace cfgd {
 
 /// out[i] = table[ids[i]]. An id outside [0, vocab) is an error (CFGD_VALUE, naming its position).
-struct EmbeddingForwardArgs {
+template <class T>
+struct EmbeddingForward {
   const float* table;  // [vocab, n]
   const int32_t* ids;  // [count]
-  float* out;          // [count, n]
+  T* out;          // [count, n]
   int64_t count, vocab, n;
 };
+using EmbeddingForwardArgs = EmbeddingForward<float>;
 
 /// grad_table[v] = Σ over i with ids[i] = v of grad_out[i], in double and by rising i; a row that no id names is 0.
 /// An id out of range is an error.
-struct EmbeddingBackwardArgs {
-  const float* grad_out;  // [count, n]
+template <class T>
+struct EmbeddingBackward {
+  const T* grad_out;  // [count, n]
   const int32_t* ids;     // [count]
   float* grad_table;      // [vocab, n]
   int64_t count, vocab, n;
 };
+using EmbeddingBackwardArgs = EmbeddingBackward<float>;
 
 /// out[r] = mean of x[r, j] over starts[r] ≤ j < ends[r]; 0 when there is no such j. Bounds outside [0, positions] are
 /// an error (CFGD_VALUE).
-struct MaskedMeanForwardArgs {
-  const float* x;         // [rows, positions, n]
+template <class T>
+struct MaskedMeanForward {
+  const T* x;         // [rows, positions, n]
   const int32_t* starts;  // [rows]
   const int32_t* ends;    // [rows]
   float* out;             // [rows, n]
   int64_t rows, positions, n;
 };
+using MaskedMeanForwardArgs = MaskedMeanForward<float>;
 
 /// grad_x[r, j] = grad_out[r] / (ends[r] − starts[r]) for starts[r] ≤ j < ends[r], else 0. Bounds as in the forward.
-struct MaskedMeanBackwardArgs {
+template <class T>
+struct MaskedMeanBackward {
   const float* grad_out;  // [rows, n]
   const int32_t* starts;  // [rows]
   const int32_t* ends;    // [rows]
-  float* grad_x;          // [rows, positions, n]
+  T* grad_x;          // [rows, positions, n]
   int64_t rows, positions, n;
 };
+using MaskedMeanBackwardArgs = MaskedMeanBackward<float>;
 
 }  // namespace cfgd

@@ -157,7 +157,7 @@ void multiply(const Problem& p, int64_t i0, int64_t i1, int64_t j0, int64_t j1) 
       }
       const float* bias = k == 0 && args.bias ? args.bias + j : nullptr;
       for (int64_t i = i0; i < i1; i += kTileRows) {
-        const Target target{args.out + i * args.n + j, args.n, bias, k > 0 || args.accumulate};
+        const Target target{static_cast<float*>(args.out) + i * args.n + j, args.n, bias, k > 0 || args.accumulate};
         const float* a = p.packed_a ? p.packed_panel(i, k) : args.a + i * args.k + k;
         tiles[smaller(kTileRows, i1 - i) - 1](depth, a, args.k, b, b_step, columns, target);
       }
@@ -169,7 +169,7 @@ void multiply(const Problem& p, int64_t i0, int64_t i1, int64_t j0, int64_t j1) 
 void write_base(const MatmulArgs& args) {
   for (int64_t i = 0; i < args.m; i++)
     for (int64_t j = 0; j < args.n; j++) {
-      float& out = args.out[i * args.n + j];
+      float& out = static_cast<float*>(args.out)[i * args.n + j];
       out = (args.accumulate ? out : 0.0f) + (args.bias ? args.bias[j] : 0.0f);
     }
 }

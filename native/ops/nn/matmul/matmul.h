@@ -16,14 +16,18 @@
 
 namespace cfgd {
 
-struct MatmulArgs {
-  const float* a;     // [m, k], or [k, m] with transpose_a
-  const float* b;     // [k, n], or [n, k] with transpose_b
+/// bfloat16 operands are multiplied and summed in float32, and the result is rounded once, unless `float_out`.
+template <class T>
+struct Matmul {
+  const T* a;         // [m, k], or [k, m] with transpose_a
+  const T* b;         // [k, n], or [n, k] with transpose_b
   const float* bias;  // [n], or null
-  float* out;         // [m, n]; overlaps none of the inputs
+  void* out;          // [m, n], of type T, or float32 with float_out; overlaps none of the inputs
   int64_t m, n, k;
   int32_t transpose_a, transpose_b;
   int32_t accumulate;  // 1: out holds `into`
+  int32_t float_out;
 };
+using MatmulArgs = Matmul<float>;
 
 }  // namespace cfgd

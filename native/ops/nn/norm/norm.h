@@ -6,55 +6,63 @@ namespace cfgd {
 
 /// Layer normalisation (Ba, Kiros, Hinton, "Layer normalization", 2016):
 ///   mean = Σ x / n,   inverse_std = 1 / √(Σ (x − mean)² / n + ε),   y = (x − mean) · inverse_std · gain + bias
-struct LayerNormForwardArgs {
-  const float* x;     // [rows, n]
+template <class T>
+struct LayerNormForward {
+  const T* x;     // [rows, n]
   const float* gain;  // [n]
   const float* bias;  // [n], or null
   float epsilon;      // > 0
-  float* y;            // [rows, n]
+  T* y;            // [rows, n]
   float* mean;         // [rows]
   float* inverse_std;  // [rows]
   int64_t rows, n;
 };
+using LayerNormForwardArgs = LayerNormForward<float>;
 
 /// With x̂ = (x − mean) · inverse_std and g = grad_y · gain:
 ///   grad_x = inverse_std · (g − Σ g / n − x̂ · Σ (g · x̂) / n)
 ///   grad_gain = Σ_rows grad_y · x̂,   grad_bias = Σ_rows grad_y
 /// Sums over rows: float within a chunk of rows that depends on n alone, double across.
-struct LayerNormBackwardArgs {
-  const float* grad_y;       // [rows, n]
-  const float* x;            // [rows, n]
+template <class T>
+struct LayerNormBackward {
+  const T* grad_y;       // [rows, n]
+  const T* x;            // [rows, n]
   const float* gain;         // [n]
   const float* mean;         // [rows]
   const float* inverse_std;  // [rows]
-  float* grad_x;     // [rows, n]
+  T* grad_x;     // [rows, n]
   float* grad_gain;  // [n]
   float* grad_bias;  // [n], or null
   int64_t rows, n;
 };
+using LayerNormBackwardArgs = LayerNormBackward<float>;
 
 /// RMS normalisation (Zhang and Sennrich, "Root mean square layer normalization", 2019):
 ///   inverse_rms = 1 / √(Σ x² / n + ε),   y = x · inverse_rms · gain
-struct RmsNormForwardArgs {
-  const float* x;     // [rows, n]
+template <class T>
+struct RmsNormForward {
+  const T* x;     // [rows, n]
   const float* gain;  // [n]
   float epsilon;      // > 0
-  float* y;            // [rows, n]
+  T* y;            // [rows, n]
   float* inverse_rms;  // [rows]
   int64_t rows, n;
 };
+using RmsNormForwardArgs = RmsNormForward<float>;
 
 /// With x̂ = x · inverse_rms and g = grad_y · gain:
 ///   grad_x = inverse_rms · (g − x̂ · Σ (g · x̂) / n),   grad_gain = Σ_rows grad_y · x̂
-struct RmsNormBackwardArgs {
-  const float* grad_y;       // [rows, n]
-  const float* x;            // [rows, n]
+template <class T>
+struct RmsNormBackward {
+  const T* grad_y;       // [rows, n]
+  const T* x;            // [rows, n]
   const float* gain;         // [n]
   const float* inverse_rms;  // [rows]
-  float* grad_x;     // [rows, n]
+  T* grad_x;     // [rows, n]
   float* grad_gain;  // [n]
   int64_t rows, n;
 };
+using RmsNormBackwardArgs = RmsNormBackward<float>;
 
 /// inverse_norm = 1 / √(Σ x²), y = x · inverse_norm. A row shorter than 1.2e−38, the least normal float32, counts as
 /// zero: y and inverse_norm are 0, and so is its gradient. The sum is in double: no overflow, no underflow.

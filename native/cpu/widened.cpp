@@ -1,0 +1,174 @@
+#include "cpu/widened.h"
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "cpu/backend.h"
+#include "ops/distill/distill.h"
+#include "ops/diversity/diversity.h"
+#include "ops/guidance/guidance.h"
+#include "ops/nn/activation/activation.h"
+#include "ops/nn/cross_entropy/cross_entropy.h"
+#include "ops/nn/elementwise/elementwise.h"
+#include "ops/nn/embedding/embedding.h"
+#include "ops/nn/matmul/matmul.h"
+#include "ops/nn/norm/norm.h"
+#include "tensor/element.h"
+
+namespace cfgd {
+namespace {
+
+/// The float32 copies that stand in for bfloat16 arrays during one operation.
+class Copies {
+ public:
+  /// Replaces a pointer to `n` bfloat16 elements that the operation reads.
+  template <class P>
+  void in(P*& elements, int64_t n) {
+    if (!elements) return;
+    const bf16* original = reinterpret_cast<const bf16*>(elements);
+    float* copy = make(n);
+    for (int64_t i = 0; i < n; i++) copy[i] = widened(original[i]);
+    elements = reinterpret_cast<P*>(copy);
+  }
+  /// Replaces a pointer to `n` elements that it writes, all of them.
+  template <class P>
+  void out(P*& elements, int64_t n) {
+    if (!elements) return;
+    bf16* original = reinterpret_cast<bf16*>(elements);
+    float* copy = make(n);
+    elements = reinterpret_cast<P*>(copy);
+    results_.push_back([=] {
+      for (int64_t i = 0; i < n; i++) original[i] = narrowed<bf16>(copy[i]);
+    });
+  }
+  /// As `out`, for elements that are read too.
+  template <class P>
+  void in_out(P*& elements, int64_t n) {
+    P* original = elements;
+    in(elements, n);
+    if (!original) return;
+    results_.push_back([original = reinterpret_cast<bf16*>(original), copy = reinterpret_cast<float*>(elements), n] {
+      for (int64_t i = 0; i < n; i++) original[i] = narrowed<bf16>(copy[i]);
+    });
+  }
+  void write_back() {
+    for (const auto& result : results_) result();
+  }
+
+ private:
+  float* make(int64_t n) {
+    memory_.push_back(std::make_unique_for_overwrite<float[]>(static_cast<size_t>(n)));
+    return memory_.back().get();
+  }
+
+  std::vector<std::unique_ptr<float[]>> memory_;
+  std::vector<std::function<void()>> results_;
+};
+
+// Which arguments hold elements of the operation's type, and how many.
+
+void swap(GuidedLogitsArgs& a, Copies& c) {
+  const int64_t n = a.rows * a.vocab;
+  c.in(a.cond, n), c.in(a.uncond, n), c.out(a.out, n);
+}
+void swap(SampleGuidedArgs& a, Copies& c) {
+  const int64_t n = a.rows * a.vocab;
+  c.in(a.cond, n), c.in(a.uncond, n);
+}
+void swap(DecodeSampleArgs& a, Copies& c) { c.in(a.logits, a.branches * a.rows * a.vocab); }
+void swap(DistillationLossArgs& a, Copies& c) {
+  const int64_t n = a.rows * a.vocab;
+  c.in(a.student, n), c.in(a.cond, n), c.in(a.uncond, n), c.out(a.grad, n);
+}
+void swap(DiversityRewardArgs& a, Copies& c) { c.in(a.embeddings, a.prompts * a.samples * a.dimensions); }
+
+void swap(AddArgs& a, Copies& c) { c.in(a.a, a.n), c.in(a.b, a.n), c.out(a.out, a.n); }
+void swap(AccumulateArgs& a, Copies& c) { c.in_out(a.target, a.n), c.in(a.source, a.n); }
+void swap(ScaleArgs& a, Copies& c) { c.in(a.x, a.n), c.out(a.out, a.n); }
+void swap(SumRowsArgs& a, Copies& c) { c.in(a.x, a.rows * a.n); }
+void swap(RepeatRowsArgs& a, Copies& c) { c.in(a.x, a.rows * a.n), c.out(a.out, a.rows * a.times * a.n); }
+void swap(DropoutArgs& a, Copies& c) { c.in(a.x, a.n), c.out(a.out, a.n); }
+
+void swap(MatmulArgs& a, Copies& c) {
+  c.in(a.a, a.m * a.k), c.in(a.b, a.k * a.n);
+  if (a.float_out) return;
+  if (a.accumulate)
+    c.in_out(a.out, a.m * a.n);
+  else
+    c.out(a.out, a.m * a.n);
+}
+
+void swap(LayerNormForwardArgs& a, Copies& c) { c.in(a.x, a.rows * a.n), c.out(a.y, a.rows * a.n); }
+void swap(LayerNormBackwardArgs& a, Copies& c) {
+  const int64_t n = a.rows * a.n;
+  c.in(a.grad_y, n), c.in(a.x, n), c.out(a.grad_x, n);
+}
+void swap(RmsNormForwardArgs& a, Copies& c) { c.in(a.x, a.rows * a.n), c.out(a.y, a.rows * a.n); }
+void swap(RmsNormBackwardArgs& a, Copies& c) {
+  const int64_t n = a.rows * a.n;
+  c.in(a.grad_y, n), c.in(a.x, n), c.out(a.grad_x, n);
+}
+
+void swap(EmbeddingForwardArgs& a, Copies& c) { c.out(a.out, a.count * a.n); }
+void swap(EmbeddingBackwardArgs& a, Copies& c) { c.in(a.grad_out, a.count * a.n); }
+void swap(MaskedMeanForwardArgs& a, Copies& c) { c.in(a.x, a.rows * a.positions * a.n); }
+void swap(MaskedMeanBackwardArgs& a, Copies& c) { c.out(a.grad_x, a.rows * a.positions * a.n); }
+
+void swap(ActivationForwardArgs& a, Copies& c) { c.in(a.x, a.n), c.out(a.y, a.n); }
+void swap(ActivationBackwardArgs& a, Copies& c) { c.in(a.x, a.n), c.in(a.grad_y, a.n), c.out(a.grad_x, a.n); }
+void swap(GatedForwardArgs& a, Copies& c) { c.in(a.x, 2 * a.rows * a.n), c.out(a.y, a.rows * a.n); }
+void swap(GatedBackwardArgs& a, Copies& c) {
+  c.in(a.x, 2 * a.rows * a.n), c.in(a.grad_y, a.rows * a.n), c.out(a.grad_x, 2 * a.rows * a.n);
+}
+
+void swap(CrossEntropyArgs& a, Copies& c) { c.in(a.logits, a.rows * a.vocab), c.out(a.grad, a.rows * a.vocab); }
+
+template <class Args>
+int32_t run(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
+  Args copy;
+  if (bytes != sizeof copy) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: a wrong size of arguments", Variant(op).code());
+  std::memcpy(&copy, args, sizeof copy);
+  Copies copies;
+  swap(copy, copies);
+  const int32_t code = cpu_launch(Variant(op).code(), &copy, bytes, status);
+  // After an error too: what an operation leaves alone when it fails was copied in, or is undefined anyway.
+  copies.write_back();
+  return code;
+}
+
+}  // namespace
+
+int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
+  switch (op) {
+    case Op::guided_logits: return run<GuidedLogitsArgs>(op, args, bytes, status);
+    case Op::sample_guided: return run<SampleGuidedArgs>(op, args, bytes, status);
+    case Op::decode_sample: return run<DecodeSampleArgs>(op, args, bytes, status);
+    case Op::distillation_loss: return run<DistillationLossArgs>(op, args, bytes, status);
+    case Op::diversity_reward: return run<DiversityRewardArgs>(op, args, bytes, status);
+    case Op::add: return run<AddArgs>(op, args, bytes, status);
+    case Op::accumulate: return run<AccumulateArgs>(op, args, bytes, status);
+    case Op::scale: return run<ScaleArgs>(op, args, bytes, status);
+    case Op::sum_rows: return run<SumRowsArgs>(op, args, bytes, status);
+    case Op::repeat_rows: return run<RepeatRowsArgs>(op, args, bytes, status);
+    case Op::dropout: return run<DropoutArgs>(op, args, bytes, status);
+    case Op::matmul: return run<MatmulArgs>(op, args, bytes, status);
+    case Op::layer_norm_forward: return run<LayerNormForwardArgs>(op, args, bytes, status);
+    case Op::layer_norm_backward: return run<LayerNormBackwardArgs>(op, args, bytes, status);
+    case Op::rms_norm_forward: return run<RmsNormForwardArgs>(op, args, bytes, status);
+    case Op::rms_norm_backward: return run<RmsNormBackwardArgs>(op, args, bytes, status);
+    case Op::embedding_forward: return run<EmbeddingForwardArgs>(op, args, bytes, status);
+    case Op::embedding_backward: return run<EmbeddingBackwardArgs>(op, args, bytes, status);
+    case Op::masked_mean_forward: return run<MaskedMeanForwardArgs>(op, args, bytes, status);
+    case Op::masked_mean_backward: return run<MaskedMeanBackwardArgs>(op, args, bytes, status);
+    case Op::activation_forward: return run<ActivationForwardArgs>(op, args, bytes, status);
+    case Op::activation_backward: return run<ActivationBackwardArgs>(op, args, bytes, status);
+    case Op::gated_forward: return run<GatedForwardArgs>(op, args, bytes, status);
+    case Op::gated_backward: return run<GatedBackwardArgs>(op, args, bytes, status);
+    case Op::cross_entropy: return run<CrossEntropyArgs>(op, args, bytes, status);
+    default: return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in bfloat16", Variant(op).code());
+  }
+}
+
+}  // namespace cfgd

@@ -1,0 +1,14 @@
+// bfloat16 on the CPU: for checking other devices and for running anywhere, not for speed.
+#pragma once
+#include <cstdint>
+
+#include "ops/op.h"
+#include "tensor/backend.h"
+
+namespace cfgd {
+
+/// Runs the operation with its bfloat16 elements widened to float32 copies and rounded once when they are written back.
+/// Throws std::bad_alloc.
+int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* status);
+
+}  // namespace cfgd
