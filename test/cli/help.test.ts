@@ -12,6 +12,7 @@ const OPTIONS: Record<string, string[]> = {
   sample: ['--model', '--prompt', '--samples', '--scale', '--temperature', '--top-k', '--top-p', '--seed'],
   merge: ['--quality', '--diverse', '--weights', '--average', '--output'],
   evaluate: ['--base', '--model', '--embedder', '--samples', '--scales', '--top-ps'],
+  doctor: [],
 };
 
 describe('help', () => {
