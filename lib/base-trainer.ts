@@ -147,7 +147,7 @@ export class BaseTrainer {
       const places = Tensor.from(targets, [targets.length], logits.device);
       const [sum, perRow, gradient] = native.crossEntropy(flat.handle, places.handle, null, weight);
       new Tensor(perRow, 'float32');
-      const seeds = [[logits, new Tensor(gradient, 'float32').reshape(logits.shape)]] as const;
+      const seeds = [[logits, new Tensor(gradient, logits.dtype).reshape(logits.shape)]] as const;
       this.#optimizer.accumulate(tape.backward(seeds));
       return new Tensor(sum, 'float32');
     });

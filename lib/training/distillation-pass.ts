@@ -2,8 +2,9 @@ import { distillationLoss } from '../kernels/index.ts';
 import type { LanguageModel } from '../models/language-model.ts';
 import type { Divergence } from '../native.ts';
 import { Tape } from '../tensor/autograd.ts';
+import { cast } from '../tensor/operations.ts';
 import { scope } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import { type Completion, packCompletions } from './completion-batch.ts';
 import type { Optimizer } from './optimizer.ts';
 
@@ -62,10 +63,10 @@ export async function distillationPass(
   const results = scope(() => {
     const { device } = student.parameters()[Symbol.iterator]().next().value?.tensor ?? {};
     const vector = (data: Float32Array) => Tensor.from(data, [rows * positions], device);
-    const taught = teacher.forward(branches);
-    const flat = (t: Tensor, begin: number) => t.rows(begin, begin + rows).reshape([rows * positions, -1]);
+    const flat = (t: Tensor<ComputeType>, begin: number) => t.rows(begin, begin + rows).reshape([rows * positions, -1]);
     const tape = new Tape(optimizer?.watched ?? []);
     const logits = optimizer ? tape.record(() => student.forward(batch)) : student.forward(batch);
+    const taught = cast(teacher.forward(branches), logits.dtype);
     const { perToken, entropy, grad } = distillationLoss(
       flat(logits, 0),
       flat(taught, 0),
