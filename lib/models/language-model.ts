@@ -1,5 +1,6 @@
 import type { ComputeType, Tensor } from '../tensor/tensor.ts';
 import type { Parameter } from './parameter.ts';
+import type { PlacedBatch } from './placed-batch.ts';
 import type { TokenBatch } from './token-batch.ts';
 
 /** A model that is fed one token per row at a time and remembers what it was fed. */
@@ -29,6 +30,13 @@ export interface LanguageModel<C extends ComputeType = ComputeType> {
   parameters(): Iterable<Parameter>;
   /** Logits of the token after each position, [rows, positions, vocab]. */
   forward(batch: TokenBatch): Tensor<C>;
+  /**
+   * Optional: `forward` of a batch in device memory. A model that has it is trained by recorded passes where that pays:
+   * all that may change from pass to pass are the batch's tensors and the parameters.
+   */
+  forwardPlaced?(batch: PlacedBatch): Tensor<C>;
+  /** Whether passes with a `dropoutSeed` differ from those without; such passes are not recorded. Default true. */
+  readonly usesDropout?: boolean;
   /** Reads the batch's prompts and returns a decoder of rows · samplesPerRow rows. */
   decoder(batch: TokenBatch, options: DecoderOptions): Decoder<C>;
 }

@@ -1,10 +1,11 @@
 import { transient } from '../tensor/autograd.ts';
 import { type Device, type DeviceName, device as deviceByName, deviceOf } from '../tensor/device.ts';
 import { maskedMean, reshape } from '../tensor/operations.ts';
-import { type ComputeType, Tensor } from '../tensor/tensor.ts';
+import type { ComputeType, Tensor } from '../tensor/tensor.ts';
 import { Linear, WeightFactory } from './layers.ts';
 import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
 import type { Parameter } from './parameter.ts';
+import { PlacedBatch } from './placed-batch.ts';
 import type { TokenBatch } from './token-batch.ts';
 import {
   checkedCompute,
@@ -65,10 +66,9 @@ export class SequenceEncoder {
   /** Embeddings [rows, dimensions], float32, not normalised. */
   forward(batch: TokenBatch): Tensor {
     return transient(() => {
-      const { rows, positions } = batch;
-      const x = this.#stack.norm.apply(this.#stack.hidden(batch, false));
-      const starts = Tensor.from(batch.starts, [rows], this.device);
-      const ends = Tensor.from(new Int32Array(rows).fill(positions), [rows], this.device);
+      const placed = new PlacedBatch(batch, this.device);
+      const { rows, positions, starts, ends } = placed;
+      const x = this.#stack.norm.apply(this.#stack.hidden(placed, false));
       return this.#projection.apply(maskedMean(reshape(x, [rows, positions, this.config.width]), starts, ends));
     });
   }

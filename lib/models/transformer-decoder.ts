@@ -6,6 +6,7 @@ import { Program } from '../tensor/program.ts';
 import { keep, scope } from '../tensor/scope.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import type { Decoder, DecoderOptions } from './language-model.ts';
+import { PlacedBatch } from './placed-batch.ts';
 import type { TokenBatch } from './token-batch.ts';
 import type { TransformerStack } from './transformer-stack.ts';
 
@@ -57,7 +58,7 @@ export class CachedDecoder<C extends ComputeType> implements Decoder<C> {
     const readPrompts = (): Tensor<C> =>
       scope(() => {
         const zero = Tensor.zeros([1], { dtype: 'int32', device: model.stack.device });
-        const x = model.stack.hidden(batch, true, (_, qkv) => {
+        const x = model.stack.hidden(new PlacedBatch(batch, model.stack.device), true, (_, qkv) => {
           const cache = Tensor.zeros<C>([2, batch.rows, heads, capacity, headWidth], {
             dtype: compute,
             device: model.stack.device,

@@ -6,6 +6,7 @@ import type { Decoder, DecoderOptions, LanguageModel } from './language-model.ts
 import { Linear, WeightFactory } from './layers.ts';
 import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
 import type { Parameter } from './parameter.ts';
+import { PlacedBatch } from './placed-batch.ts';
 import type { TokenBatch } from './token-batch.ts';
 import {
   checkedCompute,
@@ -69,6 +70,10 @@ export class TransformerLM<C extends ComputeType = 'float32'> implements Languag
     return this.stack.compute;
   }
 
+  get usesDropout(): boolean {
+    return this.config.dropout > 0;
+  }
+
   get vocabularySize(): number {
     return this.config.vocabularySize;
   }
@@ -79,6 +84,11 @@ export class TransformerLM<C extends ComputeType = 'float32'> implements Languag
 
   /** Logits of the token after each position, [rows, positions, vocab]; those before a row's start mean nothing. */
   forward(batch: TokenBatch): Tensor<C> {
+    return transient(() => this.forwardPlaced(new PlacedBatch(batch, this.device)));
+  }
+
+  /** As `forward`, of a batch in device memory: nothing but the batch's tensors changes from pass to pass. */
+  forwardPlaced(batch: PlacedBatch): Tensor<C> {
     return transient(() => {
       const x = this.stack.hidden(batch, true);
       return reshape(this.logits(x), [batch.rows, batch.positions, this.vocabularySize]);

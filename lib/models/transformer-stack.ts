@@ -5,7 +5,7 @@ import { keep } from '../tensor/scope.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import { sinusoids } from './initialize.ts';
 import { Norm, type WeightFactory } from './layers.ts';
-import type { TokenBatch } from './token-batch.ts';
+import type { PlacedBatch } from './placed-batch.ts';
 import { dropWith, TransformerBlock } from './transformer-block.ts';
 import type { TransformerConfig } from './transformer-config.ts';
 
@@ -45,15 +45,11 @@ export class TransformerStack<C extends ComputeType = ComputeType> {
    * The residual stream after the last block, [rows · positions, width]. `onQkv` sees each block's packed queries, keys
    * and values [rows, positions, 3, heads, headWidth], positions applied.
    */
-  hidden(batch: TokenBatch, causal: boolean, onQkv?: (block: number, qkv: Tensor<C>) => void): Tensor<C> {
-    const { rows, positions } = batch;
+  hidden(batch: PlacedBatch, causal: boolean, onQkv?: (block: number, qkv: Tensor<C>) => void): Tensor<C> {
+    const { rows, positions, tokens, starts, ends, places } = batch;
     this.checkLength(positions, 'positions');
-    const tokens = Tensor.from(batch.tokens, [rows * positions], this.device);
-    const starts = Tensor.from(batch.starts, [rows], this.device);
-    const ends = Tensor.from(new Int32Array(rows).fill(positions), [rows], this.device);
-    const places = Tensor.from(relativePositions(batch), [rows, positions], this.device);
     const drop = dropWith(this.config.dropout, batch.dropoutSeed);
-    let x = drop(this.embed(tokens, places.reshape([rows * positions])));
+    let x = drop(this.embed(tokens.reshape([rows * positions]), places.reshape([rows * positions])));
     this.blocks.forEach((block, i) => {
       const attend = (packed: Tensor<C>): Tensor<C> => {
         const qkv = this.place(packed, places);
@@ -89,14 +85,4 @@ export class TransformerStack<C extends ComputeType = ComputeType> {
   dispose(): void {
     this.#positions?.dispose();
   }
-}
-
-/** [rows, positions]: each position counted from its row's start; 0 in the padding. */
-function relativePositions({ rows, positions, starts }: TokenBatch): Int32Array {
-  const places = new Int32Array(rows * positions);
-  for (let r = 0; r < rows; r++) {
-    const start = starts[r] as number;
-    for (let j = start; j < positions; j++) places[r * positions + j] = j - start;
-  }
-  return places;
 }
