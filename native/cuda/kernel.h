@@ -15,6 +15,7 @@ struct LaunchContext {
   cudaStream_t stream;
   FaultPort fault;
   size_t shared_limit;  // bytes of shared memory that a block can have
+  int multiprocessors;
 };
 
 /// Enqueues the kernels of an operation on its arguments.
@@ -56,6 +57,10 @@ void set(CudaTable& table, Variant variant, CudaExplainer explain) {
       explain, sizeof(Args)};
 }
 
+/// The explainer of operations whose kernels raise no faults.
+int32_t explain_nothing(const FaultSite& site, cfgd_status* status);
+
 void register_cuda_guidance(CudaTable& table);
+void register_cuda_matmul(CudaTable& table);
 
 }  // namespace cfgd
