@@ -17,6 +17,10 @@ int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status) {
                    doing, cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
+int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
+  return cfgd_fail(status, CFGD_DEVICE, "", "a kernel reported a fault that it does not have");
+}
+
 namespace {
 
 constexpr int kOldestMajor = 8;  // compute capability
@@ -34,6 +38,7 @@ const CudaTable& table() {
   static const CudaTable* made = [] {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
+    register_cuda_matmul(*t);
     return t;
   }();
   return *made;
@@ -185,7 +190,8 @@ int32_t launch(void* handle, uint32_t op, const void* args, uint32_t bytes, cfgd
                      static_cast<unsigned long long>(expected), bytes);
   if (int32_t code = cuda_check(cudaSetDevice(device->index), "selecting the device", status)) return code;
   const uint64_t number = numbered(++device->launches, op);
-  const LaunchContext context = {device->stream, {device->fault, number}, device->properties.sharedMemPerBlockOptin};
+  const LaunchContext context = {device->stream, {device->fault, number}, device->properties.sharedMemPerBlockOptin,
+                                 device->properties.multiProcessorCount};
   if (int32_t code = entry->launch(context, args, status)) return code;
   if (int32_t code = cuda_check(cudaGetLastError(), "launching a kernel", status)) return code;
   status->launch = number;

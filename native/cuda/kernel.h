@@ -15,6 +15,7 @@ struct LaunchContext {
   cudaStream_t stream;
   FaultPort fault;
   size_t shared_limit;  // bytes of shared memory that a block can have
+  int multiprocessors;
 };
 
 /// Enqueues the kernels of an operation on its arguments.
@@ -82,6 +83,10 @@ inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
   return cfgd_fail(status, CFGD_DEVICE, "", "an operation that cannot fail reported a fault");
 }
 
+/// The explainer of operations whose kernels raise no faults.
+int32_t explain_nothing(const FaultSite& site, cfgd_status* status);
+
 void register_cuda_guidance(CudaTable& table);
+void register_cuda_matmul(CudaTable& table);
 
 }  // namespace cfgd

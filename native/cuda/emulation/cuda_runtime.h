@@ -126,6 +126,7 @@ struct cudaDeviceProp {
   size_t totalGlobalMem;
   size_t sharedMemPerBlockOptin;
   int major, minor;
+  int multiProcessorCount;
 };
 
 typedef struct cfgd_emulated_stream* cudaStream_t;
