@@ -165,6 +165,22 @@ export function attention<C extends ComputeType>(qkv: Tensor<C>, starts: Ids, en
   ]);
 }
 
+/**
+ * Scaled dot-product attention of queries q [rows, queries, heads, headDim] to the keys and values of another sequence,
+ * kv [rows, keys, 2, heads, headDim]: every query of a row sees the keys j with starts ≤ j < ends.
+ * → [rows, queries, heads · headDim], 0 where a row has no keys.
+ */
+export function crossAttention(q: Tensor, kv: Tensor, starts: Ids, ends: Ids): Tensor {
+  const [out, lse] = native.crossAttentionForward(q.handle, kv.handle, starts.handle, ends.handle);
+  const output = wrap(out);
+  const saved = wrap(lse);
+  return recorded(output, [q, kv], (g) =>
+    native
+      .crossAttentionBackward(q.handle, kv.handle, starts.handle, ends.handle, output.handle, saved.handle, g.handle)
+      .map(wrap),
+  );
+}
+
 /** Rotary position embedding (Su et al., 2021) of the queries and keys in packed qkv, by positions [rows, positions]. */
 export function rotary<C extends ComputeType>(qkv: Tensor<C>, positions: Ids, base: number): Tensor<C> {
   return recorded(wrap(native.rotary(qkv.handle, positions.handle, base, false), qkv.dtype), [qkv], (g) => [
