@@ -105,6 +105,14 @@ T atomicMin(T* address, T value) {
   return old;
 }
 
+template <class T>
+T atomicAdd(T* address, T value) {
+  const T old = *address;
+  *address = old + value;
+  return old;
+}
+inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
+
 // --- Runtime ---
 
 enum cudaError_t {
