@@ -170,14 +170,14 @@ export function attention<C extends ComputeType>(qkv: Tensor<C>, starts: Ids, en
  * kv [rows, keys, 2, heads, headDim]: every query of a row sees the keys j with starts ≤ j < ends.
  * → [rows, queries, heads · headDim], 0 where a row has no keys.
  */
-export function crossAttention(q: Tensor, kv: Tensor, starts: Ids, ends: Ids): Tensor {
+export function crossAttention<C extends ComputeType>(q: Tensor<C>, kv: Tensor<C>, starts: Ids, ends: Ids): Tensor<C> {
   const [out, lse] = native.crossAttentionForward(q.handle, kv.handle, starts.handle, ends.handle);
-  const output = wrap(out);
-  const saved = wrap(lse);
+  const output = wrap(out, q.dtype);
+  const saved = float(lse);
   return recorded(output, [q, kv], (g) =>
     native
       .crossAttentionBackward(q.handle, kv.handle, starts.handle, ends.handle, output.handle, saved.handle, g.handle)
-      .map(wrap),
+      .map((gradient) => wrap(gradient, q.dtype)),
   );
 }
 

@@ -17,10 +17,6 @@ int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status) {
                    doing, cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
-int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
-  return cfgd_fail(status, CFGD_DEVICE, "", "a kernel reported a fault that it does not have");
-}
-
 namespace {
 
 constexpr int kOldestMajor = 8;  // compute capability

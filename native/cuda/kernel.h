@@ -83,9 +83,6 @@ inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
   return cfgd_fail(status, CFGD_DEVICE, "", "an operation that cannot fail reported a fault");
 }
 
-/// The explainer of operations whose kernels raise no faults.
-int32_t explain_nothing(const FaultSite& site, cfgd_status* status);
-
 void register_cuda_guidance(CudaTable& table);
 void register_cuda_matmul(CudaTable& table);
 
