@@ -1,4 +1,4 @@
-import { CfgDistillError, DeviceError, ValueError } from '../errors.ts';
+import { CfgDistillError, DeviceError, OutOfMemoryError, ValueError } from '../errors.ts';
 import { type DeviceId, native } from '../native.ts';
 import { askChild } from './probe.ts';
 
@@ -107,6 +107,8 @@ async function probe(id: DeviceId): Promise<void> {
   if (!asked) {
     asked = askChild(id);
     probes.set(key, asked);
+    // Memory may be free another time.
+    asked.catch((error: unknown) => error instanceof OutOfMemoryError && probes.delete(key));
   }
   await asked;
 }

@@ -27,8 +27,8 @@ const char* remedy(cudaError_t error) {
     return ". The GPU's memory is damaged or needs a reset, and is lost to this process: see `nvidia-smi -q -d ECC`, then "
            "start the program again";
   if (loses_device(error))
-    return ". The GPU is lost to this process: save nothing from it, start the program again, and if it comes again run "
-           "it under `compute-sanitizer` and report what that says";
+    return ". The GPU is lost to this process: start the program again, and if it comes again run it "
+           "under `compute-sanitizer` and report what that says";
   if (error == cudaErrorNoKernelImageForDevice)
     return ". The backend was not built for this GPU: run `npm run build:cuda` on this machine";
   if (error == cudaErrorSystemDriverMismatch)

@@ -3,8 +3,8 @@
 //   CFGDISTILL_EMULATION_DEVICES  how many devices there are (default 1)
 //   CFGDISTILL_EMULATION_ORDER    the order of a block's threads, see block.h
 //   CFGDISTILL_EMULATION_FAULT    what is wrong with the machine: no-driver, old-driver, no-device, old-gpu, no-memory
-//                                 (at every allocation), no-graphs, lost (the next kernel fails), crash or hang (when
-//                                 devices are counted)
+//                                 (at every allocation), no-graphs, no-capture (nothing can be recorded into a graph),
+//                                 lost (the next kernel fails), crash or hang (when devices are counted)
 //   CFGDISTILL_EMULATION_TRACE    a file to which a word is appended for whatever is put into a stream (kernel, copy,
 //                                 graph) and for every wait (wait)
 #pragma once

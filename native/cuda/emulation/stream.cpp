@@ -19,6 +19,7 @@ bool breaks_capture() {
 cudaError_t submit(Runtime& r, cudaStream_t stream, const char* word, EmulatedWork work) {
   if (stream->device != current_device()) return cudaErrorInvalidResourceHandle;
   if (stream->capture) {
+    if (at_fault("no-capture")) stream->capture_error = cudaErrorStreamCaptureUnsupported;
     if (stream->capture_error != cudaSuccess) return stream->capture_error;
     stream->capture->work.push_back(std::move(work));
     return cudaSuccess;
