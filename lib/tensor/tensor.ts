@@ -31,7 +31,7 @@ export class Tensor<D extends DType = 'float32'> {
   }
 
   /** A tensor of zeros. */
-  static zeros<D extends 'float32' | 'int32' = 'float32'>(
+  static zeros<D extends 'float32' | 'int32' | 'bfloat16' = 'float32'>(
     shape: readonly number[],
     { dtype = 'float32' as D, device }: { dtype?: D; device?: Device } = {},
   ): Tensor<D> {

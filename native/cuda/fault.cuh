@@ -22,4 +22,10 @@ __device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t i
   atomicMin(&port.record->site, site);
 }
 
+/// As above, with a `bound` that is the same in all threads of the launch.
+__device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t item, int kind, int64_t bound) {
+  port.record->bound = bound;  // all who write it write the same
+  raise_fault(port, row, item, kind);
+}
+
 }  // namespace cfgd

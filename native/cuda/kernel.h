@@ -56,6 +56,14 @@ void set(CudaTable& table, Variant variant, CudaExplainer explain) {
       explain, sizeof(Args)};
 }
 
+/// For operations that cannot fail.
+inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
+  return cfgd_fail(status, CFGD_DEVICE, "", "a fault was reported by an operation that has none");
+}
+
 void register_cuda_guidance(CudaTable& table);
+void register_cuda_elementwise(CudaTable& table);
+void register_cuda_activation(CudaTable& table);
+void register_cuda_embedding(CudaTable& table);
 
 }  // namespace cfgd
