@@ -174,7 +174,7 @@ interface KernelAddon {
 /** Tensors that models compute on are float32 or bfloat16, the same for all of an operation; what is [n] or [rows]
  *  beside them (gains, biases, statistics, weights, losses) is float32, and so are gradients of parameters. */
 interface NnAddon {
-  /** In place: every element of `target` (float32 or int32). */
+  /** In place: every element of `target` (float32, int32 or bfloat16, to which the value is rounded). */
   fill(target: T, value: number): void;
   add(a: T, b: T): T;
   /** In place: target += source · factor. */

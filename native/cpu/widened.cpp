@@ -107,6 +107,7 @@ void swap(DistillationLossArgs& a, Copies& c) {
 }
 void swap(DiversityRewardArgs& a, Copies& c) { c.in(a.embeddings, a.prompts * a.samples * a.dimensions); }
 
+void swap(FillArgs& a, Copies& c) { c.out(a.out, a.n); }
 void swap(AddArgs& a, Copies& c) { c.in(a.a, a.n), c.in(a.b, a.n), c.out(a.out, a.n); }
 void swap(AccumulateArgs& a, Copies& c) { c.in_out(a.target, a.n), c.in(a.source, a.n); }
 void swap(ScaleArgs& a, Copies& c) { c.in(a.x, a.n), c.out(a.out, a.n); }
@@ -211,6 +212,7 @@ int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* sta
     case Op::decode_sample: return run<DecodeSampleArgs>(op, args, bytes, status);
     case Op::distillation_loss: return run<DistillationLossArgs>(op, args, bytes, status);
     case Op::diversity_reward: return run<DiversityRewardArgs>(op, args, bytes, status);
+    case Op::fill: return run<FillArgs>(op, args, bytes, status);
     case Op::add: return run<AddArgs>(op, args, bytes, status);
     case Op::accumulate: return run<AccumulateArgs>(op, args, bytes, status);
     case Op::scale: return run<ScaleArgs>(op, args, bytes, status);

@@ -15,6 +15,7 @@ const CudaTable& cuda_table() {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
     register_cuda_matmul(*t);
+    register_cuda_elementwise(*t);
     return t;
   }();
   return *made;

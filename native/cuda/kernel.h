@@ -87,5 +87,6 @@ inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
 
 void register_cuda_guidance(CudaTable& table);
 void register_cuda_matmul(CudaTable& table);
+void register_cuda_elementwise(CudaTable& table);
 
 }  // namespace cfgd
