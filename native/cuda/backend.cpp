@@ -34,6 +34,7 @@ const CudaTable& table() {
   static const CudaTable* made = [] {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
+    register_cuda_norm(*t);
     return t;
   }();
   return *made;
