@@ -58,7 +58,8 @@
       "native/cuda/staging.cpp",
       "native/ops/guidance/cuda.cu",
       "native/ops/nn/elementwise/cuda.cu",
-      "native/ops/nn/matmul/cuda.cu"
+      "native/ops/nn/matmul/cuda.cu",
+      "native/ops/nn/norm/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

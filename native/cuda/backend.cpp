@@ -16,6 +16,7 @@ const CudaTable& cuda_table() {
     register_cuda_guidance(*t);
     register_cuda_matmul(*t);
     register_cuda_elementwise(*t);
+    register_cuda_norm(*t);
     return t;
   }();
   return *made;

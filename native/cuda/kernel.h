@@ -80,13 +80,14 @@ void set_list(CudaTable& table, Variant variant, CudaExplainer explain) {
   };
 }
 
-/// For operations without faults.
+/// For operations that cannot fail.
 inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
-  return cfgd_fail(status, CFGD_DEVICE, "", "an operation that cannot fail reported a fault");
+  return cfgd_fail(status, CFGD_DEVICE, "", "a fault was reported by an operation that has none");
 }
 
 void register_cuda_guidance(CudaTable& table);
 void register_cuda_matmul(CudaTable& table);
 void register_cuda_elementwise(CudaTable& table);
+void register_cuda_norm(CudaTable& table);
 
 }  // namespace cfgd
