@@ -34,6 +34,7 @@ const CudaTable& table() {
   static const CudaTable* made = [] {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
+    register_cuda_attention(*t);
     return t;
   }();
   return *made;
@@ -156,7 +157,7 @@ int32_t settle(CudaDevice& device, cfgd_status* status) {
   if (int32_t code = clear_fault(device, status)) return code;
   status->launch = fault.launch;
   const CudaEntry* entry = table().find(Variant::of_code(op_of(fault.launch)));
-  return entry->explain(unpacked(fault.site), status);
+  return entry->explain(unpacked(fault), status);
 }
 
 int32_t copy(void* handle, void* to, const void* from, uint64_t bytes, int32_t direction, cfgd_status* status) {

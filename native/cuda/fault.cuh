@@ -13,13 +13,14 @@ __device__ inline bool skipped(const FaultPort& port) {
   return failed != 0 && failed != port.launch;
 }
 
-/// row ≤ kFaultMaxRow, item ≤ kFaultMaxItem, 0 ≤ kind < 2^kFaultKindBits.
-__device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t item, int kind) {
+/// row ≤ kFaultMaxRow, item ≤ kFaultMaxItem, 0 ≤ kind < 2^kFaultKindBits. A launch gives every fault the same detail.
+__device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t item, int kind, int64_t detail = 0) {
   const unsigned long long site = static_cast<unsigned long long>(row) << (kFaultItemBits + kFaultKindBits) |
                                   static_cast<unsigned long long>(item) << kFaultKindBits |
                                   static_cast<unsigned long long>(kind);
   atomicCAS(&port.record->launch, 0ull, port.launch);
   atomicMin(&port.record->site, site);
+  port.record->detail = detail;
 }
 
 }  // namespace cfgd

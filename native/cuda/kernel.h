@@ -57,5 +57,6 @@ void set(CudaTable& table, Variant variant, CudaExplainer explain) {
 }
 
 void register_cuda_guidance(CudaTable& table);
+void register_cuda_attention(CudaTable& table);
 
 }  // namespace cfgd

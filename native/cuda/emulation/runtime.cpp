@@ -20,6 +20,12 @@ constexpr size_t kSharedDefault = 48 << 10;
 // Little more than every device gives without asking, so that kernels with a fallback for long rows use it soon.
 constexpr size_t kSharedOptIn = 56 << 10;
 
+/// CFGDISTILL_EMULATION_SHARED: what a block can have when it asks, in bytes, instead.
+size_t shared_opt_in() {
+  const char* bytes = std::getenv("CFGDISTILL_EMULATION_SHARED");
+  return bytes && *bytes ? std::strtoull(bytes, nullptr, 10) : kSharedOptIn;
+}
+
 struct Runtime {
   std::mutex mutex;  // also held while a grid runs: there is room for one
   std::set<cudaStream_t> streams;
@@ -91,7 +97,7 @@ cudaError_t cudaSetDevice(int device) { return noted(device == 0 ? cudaSuccess :
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return noted(cudaErrorInvalidDevice);
-  *properties = {"emulated CUDA device", kMemory, kSharedOptIn, 8, 0};
+  *properties = {"emulated CUDA device", kMemory, shared_opt_in(), 8, 0};
   return cudaSuccess;
 }
 
@@ -145,7 +151,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
   Runtime& r = runtime();
   std::lock_guard lock(r.mutex);
-  if (value < 0 || static_cast<size_t>(value) > kSharedOptIn) return noted(cudaErrorInvalidValue);
+  if (value < 0 || static_cast<size_t>(value) > shared_opt_in()) return noted(cudaErrorInvalidValue);
   r.shared_limits[kernel] = static_cast<size_t>(value);
   return cudaSuccess;
 }
