@@ -57,6 +57,7 @@
       "native/cuda/settle.cpp",
       "native/cuda/staging.cpp",
       "native/ops/guidance/cuda.cu",
+      "native/ops/nn/attention/cuda.cu",
       "native/ops/nn/elementwise/cuda.cu",
       "native/ops/nn/matmul/cuda.cu",
       "native/ops/nn/norm/cuda.cu"

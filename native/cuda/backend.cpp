@@ -17,6 +17,7 @@ const CudaTable& cuda_table() {
     register_cuda_matmul(*t);
     register_cuda_elementwise(*t);
     register_cuda_norm(*t);
+    register_cuda_attention(*t);
     return t;
   }();
   return *made;
