@@ -61,16 +61,22 @@ export function deviceOf(id: DeviceId): Device {
   return device;
 }
 
+/** Whether a text is the name of a device, there or not. */
+export function isDeviceName(text: string): text is DeviceName {
+  return /^(auto|cpu|cuda(:(0|[1-9]\d{0,2}))?)$/.test(text);
+}
+
 /**
  * Resolves a device name: 'cpu', 'cuda' (the first GPU), 'cuda:1' and so on, or 'auto' (the default), which is the CPU as
  * long as only some operations have CUDA kernels. Rejects with DeviceError, saying what is missing, when a device is not
- * there.
+ * there. A Device is given back as it is.
  */
-export async function device(name: DeviceName = 'auto'): Promise<Device> {
+export async function device(name: DeviceName | Device = 'auto'): Promise<Device> {
+  if (name instanceof Device) return name;
   if (name === 'cpu' || name === 'auto') return deviceOf('cpu');
   if (name === 'cuda') return deviceOf('cuda:0');
-  if (!/^cuda:\d{1,3}$/.test(name)) {
+  if (!isDeviceName(name)) {
     throw new DeviceError(`device: expected 'auto', 'cpu', 'cuda' or 'cuda:<index>', got '${name}'`, 'device');
   }
-  return deviceOf(name as DeviceId);
+  return deviceOf(name);
 }

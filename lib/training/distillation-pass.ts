@@ -61,11 +61,11 @@ export async function distillationPass(
   };
 
   const results = scope(() => {
-    const { device } = student.parameters()[Symbol.iterator]().next().value?.tensor ?? {};
-    const vector = (data: Float32Array) => Tensor.from(data, [rows * positions], device);
     const flat = (t: Tensor<ComputeType>, begin: number) => t.rows(begin, begin + rows).reshape([rows * positions, -1]);
     const tape = new Tape(optimizer?.watched ?? []);
     const logits = optimizer ? tape.record(() => student.forward(batch)) : student.forward(batch);
+    const { device } = logits;
+    const vector = (data: Float32Array) => Tensor.from(data, [rows * positions], device);
     const taught = cast(teacher.forward(branches), logits.dtype);
     const { perToken, entropy, grad } = distillationLoss(
       flat(logits, 0),
