@@ -30,7 +30,7 @@ export function trainingOptions(output: string): Option[] {
   return [
     option('-o, --output <file>', `checkpoint to write, safetensors (default: ${output})`, text),
     option('--state <folder>', 'where the unfinished run is kept (default: <output>.training)', text),
-    new Option('--resume', 'go on with the unfinished run; its options are remembered'),
+    new Option('--resume', 'go on with the unfinished run; its options are remembered, but for the device'),
     new Option('--force', 'replace an existing output, and drop an unfinished run'),
     option(
       '--save-every <steps>',
