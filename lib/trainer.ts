@@ -278,8 +278,8 @@ export class Trainer {
   }
 
   /**
-   * A trainer that goes on where `save` left off: bit for bit on the same device and instruction set, else up to rounding.
-   * Models and embedders that are not built in must be given again; any option given here replaces the saved one.
+   * A trainer that goes on where `save` left off, bit for bit on the same device and instruction set. Models and embedders
+   * that are not built in must be given again; any option given here replaces the saved one.
    *
    * Rejects with CheckpointError when files are missing, damaged, or need a model that was not given, with DeviceError
    * when the device is not there.

@@ -91,8 +91,9 @@ export class SequenceEncoder {
   }
 
   /**
-   * Reads what `save` wrote, onto any device and to compute in either type: the file holds neither. Rejects with
-   * CheckpointError when it is damaged or of another kind, with DeviceError when the device is not there.
+   * Reads what `save` wrote onto a device (default 'auto'), to compute in a type (default 'float32'): the file holds
+   * neither. Rejects with CheckpointError when it is damaged or of another kind, with DeviceError when the device is not
+   * there.
    */
   static async load(
     path: string,

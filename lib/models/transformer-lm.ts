@@ -112,8 +112,9 @@ export class TransformerLM<C extends ComputeType = 'float32'> implements Languag
   }
 
   /**
-   * Reads what `save` wrote, onto any device and to compute in either type: the file holds neither. Rejects with
-   * CheckpointError when it is damaged or of another kind, with DeviceError when the device is not there.
+   * Reads what `save` wrote onto a device (default 'auto'), to compute in a type (default 'float32'): the file holds
+   * neither. Rejects with CheckpointError when it is damaged or of another kind, with DeviceError when the device is not
+   * there.
    */
   static async load<C extends ComputeType = 'float32'>(
     path: string,

@@ -8,6 +8,7 @@ import {
   type LanguageModel,
   type Parameter,
   SequenceEncoder,
+  Tensor,
   Trainer,
   type TrainerOptions,
   TransformerLM,
@@ -57,9 +58,21 @@ describe('a Trainer', () => {
     expect(() => make(split, model(cpu, 2))).toThrow('student: expected parameters on one device, got cpu and cuda:0');
   });
 
-  it('takes an embedder on another device', () => {
-    const trainer = make(model(cpu), model(cpu, 2), { diversity: { embedder: embedder(cuda), weight: 1 } });
-    expect(trainer.settings.diversityWeight).toBe(1);
+  it('takes embeddings from another device', async () => {
+    const dimensions = 3;
+    const vectors = (count: number) => Float32Array.from({ length: count * dimensions }, (_, i) => Math.sin(i * i));
+    const results = [null, cpu, cuda].map(async (on) => {
+      const embed = async ({ length }: readonly Int32Array[]) =>
+        on ? Tensor.from(vectors(length), [length, dimensions], on) : vectors(length);
+      const diversity = { embedder: { dimensions, embed }, weight: 1 };
+      const trainer = make(model(cpu), model(cpu, 2), { diversity, promptsPerStep: 2, samplesPerPrompt: 2 });
+      const run = trainer.run([Int32Array.of(1), Int32Array.of(2)], { steps: 2 });
+      const found: (number | null)[] = [];
+      for await (const { diversity: of, kl } of run) found.push(of, kl);
+      return [found, await weights(trainer.student)];
+    });
+    const [host, ...tensors] = await Promise.all(results);
+    for (const result of tensors) expect(result).toEqual(host);
   });
 
   it('resumes on another device, whole: student, teacher and embedder', async () => {
