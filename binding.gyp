@@ -56,7 +56,11 @@
       "native/cuda/report.cpp",
       "native/cuda/settle.cpp",
       "native/cuda/staging.cpp",
-      "native/ops/guidance/cuda.cu"
+      "native/ops/guidance/cuda.cu",
+      "native/ops/nn/attention/cuda.cu",
+      "native/ops/nn/elementwise/cuda.cu",
+      "native/ops/nn/matmul/cuda.cu",
+      "native/ops/nn/norm/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

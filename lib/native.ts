@@ -174,7 +174,7 @@ interface KernelAddon {
 /** Tensors that models compute on are float32 or bfloat16, the same for all of an operation; what is [n] or [rows]
  *  beside them (gains, biases, statistics, weights, losses) is float32, and so are gradients of parameters. */
 interface NnAddon {
-  /** In place: every element of `target` (float32 or int32). */
+  /** In place: every element of `target` (float32, int32 or bfloat16, to which the value is rounded). */
   fill(target: T, value: number): void;
   add(a: T, b: T): T;
   /** In place: target += source · factor. */
@@ -229,13 +229,14 @@ interface NnAddon {
   l2NormalizeForward(x: T): [y: T, inverseNorm: T];
   l2NormalizeBackward(gradY: T, y: T, inverseNorm: T): T;
 
-  /** table [vocab, n], ids int32 [...] → [..., n]; an id out of range is an error. */
-  embeddingForward(table: T, ids: T): T;
+  /** table [vocab, n] (float32), ids int32 [...] → [..., n] of `dtype` (float32); an id out of range is an error. */
+  embeddingForward(table: T, ids: T, dtype?: DType): T;
   /** Gradient of the table, summed in a fixed order. */
   embeddingBackward(gradOut: T, ids: T, vocab: number): T;
-  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], [rows, n]; an empty range gives 0. */
+  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], [rows, n] float32; an empty range gives 0. The
+   *  gradient is of `dtype` (float32). */
   maskedMeanForward(x: T, starts: T, ends: T): T;
-  maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number): T;
+  maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number, dtype?: DType): T;
 
   activationForward(kind: Activation, x: T): T;
   activationBackward(kind: Activation, x: T, gradY: T): T;

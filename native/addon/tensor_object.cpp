@@ -9,13 +9,6 @@ namespace {
 // Distinguishes our objects from any other wrapped object a caller may pass.
 constexpr napi_type_tag kTag = {0x8f3c1d5be2a94760, 0xb1d7c04ea6f35298};
 
-DType dtype_of(const Napi::Value& value) {
-  const std::string name = string_of(value, "dtype");
-  for (DType d : {DType::f32, DType::i32, DType::f16, DType::bf16})
-    if (name == name_of(d)) return d;
-  fail(CFGD_DTYPE, "dtype", "expected 'float32', 'int32', 'float16' or 'bfloat16', got '%s'", name.c_str());
-}
-
 const void* bytes_of_array(const Napi::Value& value, const char* argument, const Tensor& tensor) {
   const int64_t elements = tensor.shape.elements();
   if (tensor.dtype == DType::f32) return floats_of(value, argument, elements).data;

@@ -14,6 +14,10 @@ const CudaTable& cuda_table() {
   static const CudaTable* made = [] {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
+    register_cuda_matmul(*t);
+    register_cuda_elementwise(*t);
+    register_cuda_norm(*t);
+    register_cuda_attention(*t);
     return t;
   }();
   return *made;
@@ -25,14 +29,14 @@ int32_t launch(void* handle, uint32_t op, const void* args, uint32_t bytes, cfgd
   auto* device = static_cast<CudaDevice*>(handle);
   const CudaEntry* entry = cuda_table().find(Variant::of_code(op));
   if (!entry || !entry->launch) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CUDA kernel yet", op);
-  if (bytes != entry->bytes)
-    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: expected %u bytes of arguments, got %u", op, entry->bytes,
-                     bytes);
+  if (const uint64_t expected = entry->size(args, bytes); bytes != expected)
+    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: expected %llu bytes of arguments, got %u", op,
+                     static_cast<unsigned long long>(expected), bytes);
   if (int32_t code = select(*device, status)) return code;
   const uint64_t number = device->capturing ? ++device->captured : ++device->launches;
   const uint64_t tag = tag_of(number, op) | (device->capturing ? kTagInGraph : 0);
   const LaunchContext context = {device->stream, {device->fault, tag}, device->properties.sharedMemPerBlockOptin,
-                                 device->index, device->tf32};
+                                 device->properties.multiProcessorCount, device->index, device->tf32};
   if (int32_t code = entry->launch(context, args, status)) return code;
   if (int32_t code = cuda_check(cudaGetLastError(), "launching a kernel", status)) return code;
   status->launch = number;

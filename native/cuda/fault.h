@@ -16,6 +16,7 @@ struct FaultRecord {
   unsigned long long launch;   // the tag of the launch that failed; 0: none
   unsigned long long site;     // packed: row, item, kind; all ones: none
   unsigned long long replays;  // of graphs, begun before the fault
+  long long bound;             // what a launch checks against: a capacity, a vocabulary; 0 where it has none
 };
 
 // A tag: the operation's code, then the number of the launch or, in a graph, its place there from 1; then two flags.
@@ -34,16 +35,17 @@ struct FaultSite {
   int64_t row;
   int64_t item;
   int kind;
+  int64_t bound = 0;
 };
 
 constexpr int kFaultRowBits = 29, kFaultItemBits = 31, kFaultKindBits = 4;
 constexpr int64_t kFaultMaxRow = (int64_t{1} << kFaultRowBits) - 1, kFaultMaxItem = (int64_t{1} << kFaultItemBits) - 1;
-constexpr FaultRecord kNoFault = {0, ~0ull, 0};
+constexpr FaultRecord kNoFault = {0, ~0ull, 0, 0};
 
-inline FaultSite unpacked(unsigned long long site) {
-  return {static_cast<int64_t>(site >> (kFaultItemBits + kFaultKindBits)),
-          static_cast<int64_t>(site >> kFaultKindBits & ((1ull << kFaultItemBits) - 1)),
-          static_cast<int>(site & ((1ull << kFaultKindBits) - 1))};
+inline FaultSite unpacked(const FaultRecord& record) {
+  return {static_cast<int64_t>(record.site >> (kFaultItemBits + kFaultKindBits)),
+          static_cast<int64_t>(record.site >> kFaultKindBits & ((1ull << kFaultItemBits) - 1)),
+          static_cast<int>(record.site & ((1ull << kFaultKindBits) - 1)), record.bound};
 }
 
 /// A kernel's way to the record of its device.

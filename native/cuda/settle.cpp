@@ -34,7 +34,7 @@ int32_t settle(CudaDevice& device, cfgd_status* status) {
   if (fault.launch == 0) return CFGD_OK;
   if (int32_t code = clear_fault(device, status)) return code;
   status->launch = number;
-  return cuda_table().find(Variant::of_code(op_of_tag(fault.launch)))->explain(unpacked(fault.site), status);
+  return cuda_table().find(Variant::of_code(op_of_tag(fault.launch)))->explain(unpacked(fault), status);
 }
 
 }  // namespace cfgd
