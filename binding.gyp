@@ -47,7 +47,9 @@
     "cuda_sources": [
       "native/cuda/backend.cpp",
       "native/ops/guidance/cuda.cu",
-      "native/ops/nn/elementwise/cuda.cu"
+      "native/ops/nn/activation/cuda.cu",
+      "native/ops/nn/elementwise/cuda.cu",
+      "native/ops/nn/embedding/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

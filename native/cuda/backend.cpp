@@ -35,6 +35,8 @@ const CudaTable& table() {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
     register_cuda_elementwise(*t);
+    register_cuda_activation(*t);
+    register_cuda_embedding(*t);
     return t;
   }();
   return *made;

@@ -13,6 +13,12 @@ __device__ inline bool skipped(const FaultPort& port) {
   return failed != 0 && failed != port.launch;
 }
 
+/// Whether this launch has failed, or an earlier one. The same for all threads only of a kernel that itself raises none:
+/// for those of an operation's kernels that rely on what the first of them has checked.
+__device__ inline bool failed(const FaultPort& port) {
+  return *static_cast<const volatile unsigned long long*>(&port.record->launch) != 0;
+}
+
 /// row ≤ kFaultMaxRow, item ≤ kFaultMaxItem, 0 ≤ kind < 2^kFaultKindBits.
 __device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t item, int kind) {
   const unsigned long long site = static_cast<unsigned long long>(row) << (kFaultItemBits + kFaultKindBits) |
