@@ -193,9 +193,9 @@ void submit(Napi::Env env, Variant op, std::vector<std::byte> args, const std::v
   for (const Tensor* t : outputs) command.outputs.push_back(t->storage->block());
   Environment& environment = Environment::of(env);
   if (!environment.recording) return device.submit(std::move(command));
+  environment.recording->add(device, std::move(command));
   for (const Tensor* t : inputs) environment.recording->storages.push_back(t->storage);
   for (const Tensor* t : outputs) environment.recording->storages.push_back(t->storage);
-  environment.recording->commands.push_back(std::move(command));
 }
 
 void submit(Napi::Env env, Variant op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,

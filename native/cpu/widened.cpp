@@ -127,6 +127,7 @@ void swap(CrossEntropyArgs& a, Copies& c) { c.in(a.logits, a.rows * a.vocab), c.
 
 template <class Args>
 int32_t run(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
+  if (!args) return CFGD_OK;  // has_widened
   Args copy;
   if (bytes != sizeof copy) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: a wrong size of arguments", Variant(op).code());
   std::memcpy(&copy, args, sizeof copy);
@@ -169,6 +170,11 @@ int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* sta
     case Op::cross_entropy: return run<CrossEntropyArgs>(op, args, bytes, status);
     default: return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in bfloat16", Variant(op).code());
   }
+}
+
+bool has_widened(Op op) {
+  cfgd_status status{};
+  return launch_widened(op, nullptr, 0, &status) == CFGD_OK;
 }
 
 }  // namespace cfgd

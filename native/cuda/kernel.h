@@ -11,11 +11,16 @@
 
 namespace cfgd {
 
+class CublasLt;
+
 struct LaunchContext {
   cudaStream_t stream;
   FaultPort fault;
   size_t shared_limit;  // bytes of shared memory that a block can have
+  int device;
+  bool tf32;  // CFGD_OPTION_TF32
   int multiprocessors;
+  CublasLt* cublaslt;  // null where the library is not loaded
 };
 
 /// Enqueues the kernels of an operation on its arguments.
@@ -44,7 +49,7 @@ class CudaTable {
   CudaEntry entries_[2][static_cast<uint32_t>(Op::count)];
 };
 
-/// Turns an error of the CUDA runtime into a status; `doing` says what failed.
+/// Turns an error of the CUDA runtime into a status with cause and remedy; `doing` says what failed.
 int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status);
 
 /// Adapts `int32_t launch(const LaunchContext&, const Args&, cfgd_status*)` to a table entry.
