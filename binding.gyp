@@ -46,7 +46,10 @@
     # runtime when it is built for the emulated device.
     "cuda_sources": [
       "native/cuda/backend.cpp",
-      "native/ops/guidance/cuda.cu"
+      "native/ops/distill/cuda.cu",
+      "native/ops/diversity/cuda.cu",
+      "native/ops/guidance/cuda.cu",
+      "native/ops/merge/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

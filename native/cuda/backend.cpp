@@ -34,6 +34,9 @@ const CudaTable& table() {
   static const CudaTable* made = [] {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
+    register_cuda_distill(*t);
+    register_cuda_diversity(*t);
+    register_cuda_merge(*t);
     return t;
   }();
   return *made;
@@ -180,13 +183,13 @@ int32_t launch(void* handle, uint32_t op, const void* args, uint32_t bytes, cfgd
   auto* device = static_cast<CudaDevice*>(handle);
   const CudaEntry* entry = table().find(Variant::of_code(op));
   if (!entry || !entry->launch) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CUDA kernel yet", op);
-  if (bytes != entry->bytes)
+  if (entry->bytes != 0 && bytes != entry->bytes)
     return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: expected %u bytes of arguments, got %u", op, entry->bytes,
                      bytes);
   if (int32_t code = cuda_check(cudaSetDevice(device->index), "selecting the device", status)) return code;
   const uint64_t number = numbered(++device->launches, op);
   const LaunchContext context = {device->stream, {device->fault, number}, device->properties.sharedMemPerBlockOptin};
-  if (int32_t code = entry->launch(context, args, status)) return code;
+  if (int32_t code = entry->launch(context, args, bytes, status)) return code;
   if (int32_t code = cuda_check(cudaGetLastError(), "launching a kernel", status)) return code;
   status->launch = number;
   return CFGD_OK;
