@@ -41,14 +41,28 @@ function placed(on: Device, data: Bits, dtype: DType, skew = 0): NativeTensor {
 const bytesOf = (data: ArrayBufferView) => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 const read = async (tensor: NativeTensor) => bytesOf(await tensor.read());
 
-/** Both devices compute in double: they may round the last bit of that differently, which float32 hardly ever shows. */
+/** As integers, of which neighbours are neighbours. */
+const integersOf = (data: ArrayBufferView) =>
+  data instanceof Uint16Array ? data : new Int32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+
+/**
+ * Sums in double whose exact value lies halfway between two elements go to either side, by the last bit of the double:
+ * that happens with weights like 0.3. Nothing else may differ.
+ */
 async function expectSame(run: (on: Device) => NativeTensor): Promise<void> {
-  const expected = await run(devices.cpu).read();
+  const expected = integersOf(await run(devices.cpu).read());
   for (const order of ORDERS) {
     setOrder(order);
-    const actual = await run(devices.cuda).read();
-    const differing = Array.from(actual).filter((x, i) => !Object.is(x, expected[i]));
-    expect(differing, order).toEqual([]);
+    const actual = integersOf(await run(devices.cuda).read());
+    expect(actual.length).toBe(expected.length);
+    let differing = 0;
+    let farthest = 0;
+    for (let i = 0; i < actual.length; i++) {
+      if (actual[i] !== expected[i]) differing++;
+      farthest = Math.max(farthest, Math.abs(actual[i]! - expected[i]!));
+    }
+    expect(farthest, order).toBeLessThanOrEqual(1);
+    expect(differing, order).toBeLessThanOrEqual(actual.length / 25);
   }
   setOrder('forward');
 }

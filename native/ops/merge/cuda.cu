@@ -1,5 +1,7 @@
 #include <cuda_runtime.h>
 
+#include <cmath>
+
 #include "cuda/fault.cuh"
 #include "cuda/kernel.h"
 #include "cuda/launch.cuh"
@@ -21,8 +23,8 @@ struct alignas(sizeof(T) * kCount) Elements {
 template <class T, int kPacks, int kCount>
 constexpr int64_t kTile = int64_t{kThreads} * kPacks * kCount;
 
-/// body(i, full) for each of this thread's packs of `kCount` elements; past the last whole pack, for each element that
-/// is left, at(i).
+/// packs(i), for this thread's packs of `kCount` elements, which begin at i, i + kThreads · kCount, …; one(i) for each
+/// of its elements in the last tile, which is not full.
 ///
 /// All kernels here have one block per tile and move what must be moved: the inputs once, the output once.
 template <class T, int kPacks, int kCount, class Packs, class One>
@@ -63,7 +65,7 @@ __global__ void __launch_bounds__(kThreads) lerp_elements(Lerp<T> a, FaultPort p
   using Pack = Elements<T, kCount>;
   const double of_b = a.weight, of_a = 1 - a.weight;
   const auto mixed = [&](T x, T y) {
-    return rounded<T>(static_cast<double>(widened(x)) * of_a + static_cast<double>(widened(y)) * of_b);
+    return rounded<T>(fma(static_cast<double>(widened(y)), of_b, static_cast<double>(widened(x)) * of_a));
   };
   tile<T, kPacks, kCount>(
       a.n,
@@ -113,7 +115,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
           for (int p = 0; p < kPacks; p++)
 #pragma unroll
-            for (int k = 0; k < kCount; k++) sum[p][k] += static_cast<double>(widened(x[p].at[k])) * weight;
+            for (int k = 0; k < kCount; k++) sum[p][k] = fma(static_cast<double>(widened(x[p].at[k])), weight, sum[p][k]);
         }
 #pragma unroll
         for (int p = 0; p < kPacks; p++) {
@@ -126,7 +128,7 @@ __global__ void __launch_bounds__(kThreads)
       [&](int64_t i) {
         double sum = 0;
         for (int input = 0; input < a.count; input++)
-          sum += static_cast<double>(widened(a.input[input].data[i])) * a.input[input].weight;
+          sum = fma(static_cast<double>(widened(a.input[input].data[i])), a.input[input].weight, sum);
         a.out[i] = rounded<T>(sum);
       });
 }
@@ -170,10 +172,6 @@ int32_t lerp(const LaunchContext& context, const Lerp<T>& a, cfgd_status* status
   return CFGD_OK;
 }
 
-/// Adds an input; when there is room for no more, launches what is there, whose result then is the first input.
-template <class T>
-void add_input(const LaunchContext& context, WeightedInputs<T>& a, const Weighted<T>& input);
-
 template <class T>
 void launch_average(const LaunchContext& context, const WeightedInputs<T>& a) {
   bool wide = aligned(a.out);
@@ -186,6 +184,7 @@ void launch_average(const LaunchContext& context, const WeightedInputs<T>& a) {
                 context.fault);
 }
 
+/// When there is room for no more, launches what is there, whose result then is the first input.
 template <class T>
 void add_input(const LaunchContext& context, WeightedInputs<T>& a, const Weighted<T>& input) {
   if (a.count == kAverageInputs) {
