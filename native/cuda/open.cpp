@@ -57,6 +57,7 @@ int32_t prepare(CudaDevice& device, cfgd_status* status) {
   if (int32_t code = clear_fault(device, status)) return code;
   cuda_load_graphs(device);
   if (int32_t code = cuda_check(cudaGetLastError(), "launching a first kernel", status)) return code;
+  if (int32_t code = CublasLt::open(&device.cublaslt, status)) return code;
   return clear_fault(device, status);
 }
 
@@ -94,6 +95,7 @@ void cuda_close(void* handle) {
   cudaSetDevice(device->index);
   if (device->stream) cudaStreamSynchronize(device->stream);
   device->staging.free();
+  delete device->cublaslt;
   for (cudaEvent_t event : device->timer)
     if (event) cudaEventDestroy(event);
   if (device->stream) cudaStreamDestroy(device->stream);
