@@ -252,7 +252,7 @@ describe('the cuBLASLt library', () => {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   /** What a fresh process finds: the report's entry, and how opening the device goes. */
   function found(library: string | undefined, path?: string): { cublasLt: string | null; opened: string } {
-    const { CFGDISTILL_CUBLASLT_LIBRARY: _, LD_LIBRARY_PATH: __, LD_PRELOAD: ___, ...env } = process.env;
+    const { CFGDISTILL_CUBLASLT_LIBRARY: _, LD_LIBRARY_PATH: __, ...env } = process.env;
     const script = `
       const addon = require(${JSON.stringify(join(root, 'node_modules/node-gyp-build'))})(${JSON.stringify(root)});
       let opened = 'opened';
