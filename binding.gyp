@@ -47,7 +47,8 @@
     "cuda_sources": [
       "native/cuda/backend.cpp",
       "native/ops/guidance/cuda.cu",
-      "native/ops/nn/attention/cuda.cu"
+      "native/ops/nn/attention/cuda.cu",
+      "native/ops/nn/matmul/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

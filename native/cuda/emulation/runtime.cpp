@@ -19,6 +19,8 @@ constexpr size_t kMemory = size_t{1} << 30;
 constexpr size_t kSharedDefault = 48 << 10;
 // Little more than every device gives without asking, so that kernels with a fallback for long rows use it soon.
 constexpr size_t kSharedOptIn = 56 << 10;
+// Few, so that kernels take the paths for large problems soon.
+constexpr int kMultiprocessors = 4;
 
 /// CFGDISTILL_EMULATION_SHARED: what a block can have when it asks, in bytes, instead.
 size_t shared_opt_in() {
@@ -97,7 +99,7 @@ cudaError_t cudaSetDevice(int device) { return noted(device == 0 ? cudaSuccess :
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return noted(cudaErrorInvalidDevice);
-  *properties = {"emulated CUDA device", kMemory, shared_opt_in(), 8, 0};
+  *properties = {"emulated CUDA device", kMemory, shared_opt_in(), 8, 0, kMultiprocessors};
   return cudaSuccess;
 }
 
