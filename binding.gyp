@@ -48,6 +48,7 @@
       "native/cuda/backend.cpp",
       "native/ops/guidance/cuda.cu",
       "native/ops/nn/attention/cuda.cu",
+      "native/ops/nn/attention/cuda_mma.cu",
       "native/ops/nn/matmul/cuda.cu"
     ],
     "emulation_sources": [

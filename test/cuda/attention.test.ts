@@ -86,6 +86,9 @@ function run(on: Device, c: Case, backward: boolean) {
 }
 
 const tolerance = (dtype: DType) => (dtype === 'bfloat16' ? 2 ** -7 : 4e-6);
+// Tensor cores take weights and their gradients rounded to bfloat16, up to 2^-9 of every term of a sum; that sum, where
+// few keys are seen, is several times the root mean square over all keys.
+const gradientTolerance = (dtype: DType) => (dtype === 'bfloat16' ? 3 * 2 ** -7 : 8e-6);
 
 const cases: Case[] = [
   own(1, 1, 1, 1, 'float32', true),
@@ -102,7 +105,12 @@ const cases: Case[] = [
   other(3, 1, 45, 2, 8, 'float32'),
   other(2, 70, 3, 1, 33, 'float32'),
   other(2, 5, 0, 1, 4, 'float32'),
+  own(1, 67, 2, 32, 'bfloat16', false),
+  own(1, 65, 1, 100, 'bfloat16', true),
+  own(1, 19, 1, 128, 'bfloat16', false),
   other(2, 5, 37, 1, 12, 'bfloat16'),
+  other(2, 5, 70, 1, 64, 'bfloat16'),
+  other(2, 70, 2, 2, 16, 'bfloat16'),
 ];
 
 describe('attention on the emulated CUDA device', () => {
@@ -111,13 +119,13 @@ describe('attention on the emulated CUDA device', () => {
   });
 
   it.each(named(cases))('has the gradients of the CPU: %s', async (_, c) => {
-    await expectAgreement((on) => run(on, c, true), devices, 2 * tolerance(c.dtype));
+    await expectAgreement((on) => run(on, c, true), devices, gradientTolerance(c.dtype));
   });
 
   it('reads and writes tensors that are aligned to nothing', async () => {
     for (const dtype of ['float32', 'bfloat16'] as const) {
       for (const c of [own(2, 9, 2, 8, dtype, true), other(2, 3, 9, 1, 16, dtype)])
-        await expectAgreement((on) => run(on, { ...c, skew: 1 }, true), devices, tolerance(dtype));
+        await expectAgreement((on) => run(on, { ...c, skew: 1 }, true), devices, gradientTolerance(dtype));
     }
   });
 

@@ -24,6 +24,10 @@ struct HeadRange {
   __device__ bool sees(int query, int key) const {
     return key >= start && key < end && (!causal || key <= query);
   }
+  /// Whether queries from `query` on see all keys of [key, key_end).
+  __device__ bool all_seen(int query, int key, int key_end) const {
+    return key >= start && key_end <= end && (!causal || key_end <= query + 1);
+  }
   /// The end of the keys that some query before `query` sees.
   __device__ int end_before(int query) const { return causal && query < end ? (query > start ? query : start) : end; }
 };
