@@ -16,6 +16,10 @@
 
 #include "tensor/element.h"
 
+#if defined(CFGD_CUDA_EMULATION)
+#include <vector>
+#endif
+
 namespace cfgd {
 
 __device__ inline int lane_of_warp() { return static_cast<int>(threadIdx.x) % 32; }
@@ -77,15 +81,27 @@ inline void load_matrices_transposed(uint32_t (&r)[4], const bf16* row) {
     r[m] = rows[m * 8 + pair][group].bits | static_cast<uint32_t>(rows[m * 8 + pair + 1][group].bits) << 16;
 }
 
-/// 16 bytes from global to shared memory, or zeros, done when a later wait_copies() returns; both addresses are aligned.
-/// Others see them after a barrier.
+/// 16 bytes from global to shared memory, or zeros, done when a later wait_copies() of the same thread returns; both
+/// addresses are aligned. Others see them after a barrier. Here they are put off until then: reading too early shows.
+/// Blocks are of one dimension.
+struct PendingCopy {
+  void* shared;
+  const void* global;
+  bool there;
+};
+inline std::vector<PendingCopy> pending_copies[emulation::kMaxThreads];  // one block at a time runs
 inline void copy_async(void* shared, const void* global, bool there) {
-  if (there)
-    std::memcpy(shared, global, 16);
-  else
-    std::memset(shared, 0, 16);
+  pending_copies[threadIdx.x].push_back({shared, global, there});
 }
-inline void wait_copies() {}
+inline void wait_copies() {
+  for (const PendingCopy& copy : pending_copies[threadIdx.x]) {
+    if (copy.there)
+      std::memcpy(copy.shared, copy.global, 16);
+    else
+      std::memset(copy.shared, 0, 16);
+  }
+  pending_copies[threadIdx.x].clear();
+}
 
 #elif defined(__CUDACC__)
 

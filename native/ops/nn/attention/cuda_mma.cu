@@ -14,14 +14,15 @@ int32_t launch_forward_halves(const LaunchContext& context, const AttentionForwa
                       tiles_of(a.shape.queries, 64 * kM), context, a, wide_rows(a, a.out, kPack<bf16>), status);
 }
 
-template <int D, int kColumns>
+/// kKeys, kQueries: how many are taken at a time by the two passes.
+template <int D, int kKeys, int kQueries>
 int32_t launch_backward_halves(const LaunchContext& context, const AttentionBackward<bf16>& a, cfgd_status* status) {
   const Wide wide = wide_gradients(a, kPack<bf16>);
-  if (const int32_t code = launch_tiles(differentiate_halves<D, kColumns, false>, kTileThreads,
-                                        kBackwardMmaBytes<D, kColumns>, tiles_of(a.shape.queries, kMmaRows), context, a,
+  if (const int32_t code = launch_tiles(differentiate_halves<D, kKeys, false>, kTileThreads,
+                                        kBackwardMmaBytes<D, kKeys>, tiles_of(a.shape.queries, kMmaRows), context, a,
                                         wide, status))
     return code;
-  return launch_tiles(differentiate_halves<D, kColumns, true>, kTileThreads, kBackwardMmaBytes<D, kColumns>,
+  return launch_tiles(differentiate_halves<D, kQueries, true>, kTileThreads, kBackwardMmaBytes<D, kQueries>,
                       tiles_of(a.shape.keys, kMmaRows), context, a, wide, status);
 }
 
@@ -39,9 +40,9 @@ int32_t launch_forward_mma(const LaunchContext& context, const AttentionForward<
 }
 
 int32_t launch_backward_mma(const LaunchContext& context, const AttentionBackward<bf16>& a, cfgd_status* status) {
-  if (a.shape.head_dim <= 32) return launch_backward_halves<32, 64>(context, a, status);
-  if (a.shape.head_dim <= 64) return launch_backward_halves<64, 64>(context, a, status);
-  return launch_backward_halves<128, 32>(context, a, status);
+  if (a.shape.head_dim <= 32) return launch_backward_halves<32, 64, 64>(context, a, status);
+  if (a.shape.head_dim <= 64) return launch_backward_halves<64, 64, 32>(context, a, status);
+  return launch_backward_halves<128, 32, 32>(context, a, status);
 }
 
 }  // namespace cfgd

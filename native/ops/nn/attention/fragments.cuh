@@ -47,7 +47,7 @@ __device__ void multiply_halves(const bf16* a, const bf16* b, float (&products)[
     for (int t = 0; t < kTiles; t++)
 #pragma unroll
       for (int e = 0; e < 4; e++) products[m][t][e] = 0;
-#pragma unroll
+#pragma unroll(D <= 64 ? D / 16 : 2)  // registers
   for (int d = 0; d < D; d += 16) {
     uint32_t x[kM][4];
 #pragma unroll
