@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kTileThreads, 1) differentiate_halves(Attentio
   }
   float own_shift[2] = {0, 0}, own_delta[2] = {0, 0};
   if (!kOfKeys) {
-    wait_copies();
+    await_loads();
     __syncthreads();
     sum_delta_halves<D>(own_beside, rows.outputs(a.out), first, queries, delta, own_delta);
 #pragma unroll
@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(kTileThreads, 1) differentiate_halves(Attentio
       load_halves<kColumns, D>(rows.keys(a.k), j, j, end, other);
       load_halves<kColumns, D>(rows.keys(a.v), j, j, end, other_beside);
     }
-    wait_copies();
+    await_loads();
     __syncthreads();
     const bool whole = kOfKeys ? range.all_seen(j, mine, mine + 16) : range.all_seen(mine, j, j + kColumns);
     float weights[1][kTiles][4], grad_weights[1][kTiles][4];
@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(kTileThreads, 1) differentiate_halves(Attentio
     if (kOfKeys) add_mixed_halves<D>(weights, other_beside, grads_beside);
   }
 
-  wait_copies();
+  await_loads();
   __syncthreads();
   const float scale[1][2] = {{factor * kLn2, factor * kLn2}}, one[1][2] = {{1, 1}};
   if (kOfKeys) {

@@ -10,21 +10,21 @@ namespace cfgd {
 
 /// The value that came is the site's item, −1 − item for the negative ones.
 enum AttentionFault : int {
-  kStart,  // limit: the number of keys
+  kStart,  // bound: the number of keys
   kNegativeStart,
   kEnd,
   kNegativeEnd,
   kStepStart,     // of a decoding step; negative
-  kStepPosition,  // limit: the capacity
+  kStepPosition,  // bound: the capacity
   kNegativeStepPosition,
-  kWritePosition,  // row: how many positions; limit: the capacity
+  kWritePosition,  // row: how many positions; bound: the capacity
   kNegativeWritePosition,
   kAttentionFaults
 };
 static_assert(kAttentionFaults <= 1 << kFaultKindBits);
 
 inline int32_t explain_attention(const FaultSite& site, cfgd_status* status) {
-  const long long row = site.row, limit = site.limit;
+  const long long row = site.row, bound = site.bound;
   const bool negative = site.kind == kNegativeStart || site.kind == kNegativeEnd || site.kind == kStepStart ||
                         site.kind == kNegativeStepPosition || site.kind == kNegativeWritePosition;
   const long long got = negative ? -1 - site.item : site.item;
@@ -34,15 +34,15 @@ inline int32_t explain_attention(const FaultSite& site, cfgd_status* status) {
     case kEnd:
     case kNegativeEnd:
       return cfgd_fail(status, CFGD_VALUE, site.kind <= kNegativeStart ? "starts" : "ends",
-                       "expected 0 to positions = %lld in row %lld, got %lld", limit, row, got);
+                       "expected 0 to positions = %lld in row %lld, got %lld", bound, row, got);
     case kStepStart:
       return cfgd_fail(status, CFGD_VALUE, "starts", "expected at least 0 in row %lld, got %lld", row, got);
     case kStepPosition:
     case kNegativeStepPosition:
-      return cfgd_fail(status, CFGD_VALUE, "position", "expected 0 to capacity - 1 = %lld, got %lld", limit - 1, got);
+      return cfgd_fail(status, CFGD_VALUE, "position", "expected 0 to capacity - 1 = %lld, got %lld", bound - 1, got);
     default:
       return cfgd_fail(status, CFGD_VALUE, "position",
-                       "expected %lld position(s) from %lld on within the capacity of %lld", row, got, limit);
+                       "expected %lld position(s) from %lld on within the capacity of %lld", row, got, bound);
   }
 }
 

@@ -77,19 +77,19 @@ __global__ void __launch_bounds__(kTileThreads, 1) attend_halves(AttentionForwar
   Running running[kM][2];
   const float factor = score_factor(a.shape.head_dim);
   for (int j = range.start; j < end; j += kColumns) {
-    wait_copies();
+    await_loads();
     __syncthreads();  // keys are there, the last values have been read
     load_halves<kColumns, D>(rows.keys(a.v), j, j, end, value_tile);
     float scores[kM][kTiles][4];
     multiply_halves<D>(query_tile, key_tile, scores);
     weigh_halves<D>(range, query, j, factor, scores, running, sums);
-    wait_copies();
+    await_loads();
     __syncthreads();  // values are there, keys have been read
     load_halves<kColumns, D>(rows.keys(a.k), j + kColumns, j, end, key_tile);
     add_mixed_halves<D>(scores, value_tile, sums);
   }
 
-  wait_copies();
+  await_loads();
   __syncthreads();
   float inverse[kM][2];
 #pragma unroll

@@ -1,10 +1,11 @@
 // Tiles of bfloat16 rows in shared memory, and products of two of them on tensor cores. Device code.
 //
-// 128 threads are four warps, one below the other; each owns kM · 16 rows of a product, in the layout of D of
-// cuda/mma.cuh. Rows of D + 8 elements put eight of them into different banks, as ldmatrix wants them.
+// 128 threads are four warps, one below the other; each owns kM · 16 rows of a product, in the layout of c of
+// cuda/mma.cuh: with group = lane / 4 and pair = 2 · (lane % 4), rows group and group + 8, columns pair and pair + 1. Rows of D + 8 elements put eight of them into different banks, as ldmatrix wants them.
 #pragma once
 #include <cuda_runtime.h>
 
+#include "cuda/async_copy.cuh"
 #include "cuda/mma.cuh"
 #include "cuda/pack.cuh"
 #include "ops/nn/attention/tile.cuh"
@@ -14,10 +15,17 @@ namespace cfgd {
 template <int D>
 constexpr int kHalfLine = D + 8;
 
+__device__ inline int lane_of_warp() { return static_cast<int>(threadIdx.x) % kWarp; }
 __device__ inline int warp_of_block() { return static_cast<int>(threadIdx.x) / kWarp; }
 
+/// Waits for the thread's loads of tiles.
+__device__ inline void await_loads() {
+  commit_copies();
+  wait_copies<0>();
+}
+
 /// Rows first … first + kRows − 1 into a tile, zeros for those outside [low, high) and from n to D; there after
-/// wait_copies() and a barrier. `wide` says that every eighth element is aligned to 16 bytes.
+/// await_loads() and a barrier. `wide` says that every eighth element is aligned to 16 bytes.
 template <int kRows, int D>
 __device__ void load_halves(const Rows<const bf16>& from, int first, int low, int high, bf16* tile) {
   constexpr int kPacks = D / 8;
@@ -28,7 +36,7 @@ __device__ void load_halves(const Rows<const bf16>& from, int first, int low, in
     const bool there = first + row >= low && first + row < high && d < from.n;
     bf16* to = tile + row * kHalfLine<D> + d;
     if (from.wide) {
-      copy_async(to, there ? from.at(first + row) + d : from.data, there);
+      start_copy16(to, there ? from.at(first + row) + d : from.data, there);
     } else {
       for (int e = 0; e < 8; e++) to[e] = there && d + e < from.n ? from.at(first + row)[d + e] : bf16{0};
     }
@@ -51,15 +59,16 @@ __device__ void multiply_halves(const bf16* a, const bf16* b, float (&products)[
   for (int d = 0; d < D; d += 16) {
     uint32_t x[kM][4];
 #pragma unroll
-    for (int m = 0; m < kM; m++) load_matrices(x[m], a_row + m * 16 * kHalfLine<D> + d);
+    for (int m = 0; m < kM; m++) ldmatrix_x4(x[m], a_row + m * 16 * kHalfLine<D> + d);
 #pragma unroll
     for (int t = 0; t < kTiles; t += 2) {
       uint32_t y[4];
-      load_matrices(y, b_row + t * 8 * kHalfLine<D> + d);
+      ldmatrix_x4(y, b_row + t * 8 * kHalfLine<D> + d);
+      const uint32_t left[2] = {y[0], y[1]}, right[2] = {y[2], y[3]};
 #pragma unroll
       for (int m = 0; m < kM; m++) {
-        mma_bf16(products[m][t], x[m], y[0], y[1]);
-        mma_bf16(products[m][t + 1], x[m], y[2], y[3]);
+        mma_m16n8k16(products[m][t], x[m], left);
+        mma_m16n8k16(products[m][t + 1], x[m], right);
       }
     }
   }
@@ -76,16 +85,17 @@ __device__ void add_mixed_halves(const float (&weights)[kM][kTiles][4], const bf
 #pragma unroll
     for (int m = 0; m < kM; m++)
 #pragma unroll
-      for (int i = 0; i < 4; i++)  // D of two products side by side is A of the next
-        x[m][i] = pack_halves(weights[m][t + i / 2][i % 2 * 2], weights[m][t + i / 2][i % 2 * 2 + 1]);
+      for (int i = 0; i < 4; i++)  // c of two products side by side is a of the next
+        x[m][i] = packed_bf16(weights[m][t + i / 2][i % 2 * 2], weights[m][t + i / 2][i % 2 * 2 + 1]);
 #pragma unroll
     for (int c = 0; c < D / 8; c += 2) {
       uint32_t y[4];
-      load_matrices_transposed(y, b_row + t * 8 * kHalfLine<D> + c * 8);
+      ldmatrix_x4_transposed(y, b_row + t * 8 * kHalfLine<D> + c * 8);
+      const uint32_t left[2] = {y[0], y[1]}, right[2] = {y[2], y[3]};
 #pragma unroll
       for (int m = 0; m < kM; m++) {
-        mma_bf16(sums[m][c], x[m], y[0], y[1]);
-        mma_bf16(sums[m][c + 1], x[m], y[2], y[3]);
+        mma_m16n8k16(sums[m][c], x[m], left);
+        mma_m16n8k16(sums[m][c + 1], x[m], right);
       }
     }
   }
@@ -106,7 +116,7 @@ __device__ void store_halves(const float (&sums)[kM][D / 8][4], const float (&fa
       for (int c = 0; c < D / 8; c++) {
         bf16* at = tile + (base + m * 16 + half * 8 + lane / 4) * kHalfLine<D> + c * 8 + lane % 4 * 2;
         *reinterpret_cast<uint32_t*>(at) =
-            pack_halves(sums[m][c][half * 2] * factor[m][half], sums[m][c][half * 2 + 1] * factor[m][half]);
+            packed_bf16(sums[m][c][half * 2] * factor[m][half], sums[m][c][half * 2 + 1] * factor[m][half]);
       }
   __syncwarp();
   constexpr int kPacks = D / 8;
