@@ -1,5 +1,6 @@
 // Attention, backward, on tensor cores: the two kernels of backward.cuh for bfloat16, with float32 sums; weights and
-// their gradients are rounded to bfloat16 between products, and never leave the registers. Device code.
+// their gradients are rounded to bfloat16 between products, and never leave the registers. With two stages a tile is on
+// its way while the one before is computed with. Device code.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -11,9 +12,36 @@ namespace cfgd {
 
 constexpr int kMmaRows = 64;  // 16 per warp
 
-template <int D, int kColumns>
+template <int D, int kColumns, int kStages>
 constexpr size_t kBackwardMmaBytes =
-    sizeof(bf16) * 2 * (kMmaRows + kColumns) * kHalfLine<D> + sizeof(float) * 2 * kColumns;
+    sizeof(bf16) * 2 * (kMmaRows + kStages * kColumns) * kHalfLine<D> + sizeof(float) * 2 * kStages * kColumns;
+
+/// What streams: a tile of queries and one of gradOut, with −lse and δ of their rows; or keys and values.
+template <int D, int kColumns>
+struct HalfTiles {
+  Rows<const bf16> rows, rows_beside;
+  const float *lse, *delta;  // null for keys
+  int end;
+  bf16* tiles;    // [stages, 2, kColumns, line]
+  float* numbers;  // [stages, 2, kColumns]
+
+  __device__ bf16* tile(int stage, bool beside) const {
+    return tiles + (2 * stage + beside) * kColumns * kHalfLine<D>;
+  }
+  __device__ float* shifts(int stage) const { return numbers + 2 * stage * kColumns; }
+  __device__ float* deltas(int stage) const { return shifts(stage) + kColumns; }
+
+  /// Starts to load rows j … into a stage.
+  __device__ void start(int j, int stage) const {
+    load_halves<kColumns, D>(rows, j, j, end, tile(stage, false));
+    load_halves<kColumns, D>(rows_beside, j, j, end, tile(stage, true));
+    const int c = static_cast<int>(threadIdx.x);
+    static_assert(kColumns <= kTileThreads);
+    if (!lse || c >= kColumns) return;
+    shifts(stage)[c] = j + c < end ? shift_of_lse(lse[j + c]) : INFINITY;
+    deltas(stage)[c] = j + c < end ? delta[j + c] : 0.0f;
+  }
+};
 
 /// δ of row group and row group + 8 of the warp, from a tile of gradOut; also into `delta`.
 template <int D>
@@ -44,7 +72,7 @@ __device__ void sum_delta_halves(const bf16* grad_out, const Rows<const bf16>& o
 }
 
 /// kOfKeys false: gradQ and δ of 64 queries. true: gradK and gradV of 64 keys.
-template <int D, int kColumns, bool kOfKeys>
+template <int D, int kColumns, int kStages, bool kOfKeys>
 __global__ void __launch_bounds__(kTileThreads, 1) differentiate_halves(AttentionBackward<bf16> a, Wide wide,
                                                                        FaultPort port) {
   constexpr int kTiles = kColumns / 8;
@@ -64,10 +92,15 @@ __global__ void __launch_bounds__(kTileThreads, 1) differentiate_halves(Attentio
   // Queries go with gradOut, keys with values.
   bf16* own = memory;
   bf16* own_beside = own + kMmaRows * kHalfLine<D>;
-  bf16* other = own_beside + kMmaRows * kHalfLine<D>;
-  bf16* other_beside = other + kColumns * kHalfLine<D>;
-  float* shifts = reinterpret_cast<float*>(other_beside + kColumns * kHalfLine<D>);  // of the columns, kOfKeys
-  float* deltas = shifts + kColumns;
+  bf16* others = own_beside + kMmaRows * kHalfLine<D>;
+  float* numbers = reinterpret_cast<float*>(others + kStages * 2 * kColumns * kHalfLine<D>);
+  // Queries before a key do not see it.
+  const int begin = kOfKeys ? (range.causal ? first / kColumns * kColumns : 0) : range.start;
+  const int end = kOfKeys ? (first < range.end && first + kMmaRows > range.start ? queries : 0)
+                          : range.end_before(first + kMmaRows);
+  const HalfTiles<D, kColumns> other =
+      kOfKeys ? HalfTiles<D, kColumns>{rows.queries(a.q), rows.outputs(a.grad_out), lse, delta, end, others, numbers}
+              : HalfTiles<D, kColumns>{rows.keys(a.k), rows.keys(a.v), nullptr, nullptr, end, others, numbers};
   if (kOfKeys) {
     load_halves<kMmaRows, D>(rows.keys(a.k), first, range.start, range.end, own);
     load_halves<kMmaRows, D>(rows.keys(a.v), first, range.start, range.end, own_beside);
@@ -75,6 +108,7 @@ __global__ void __launch_bounds__(kTileThreads, 1) differentiate_halves(Attentio
     load_halves<kMmaRows, D>(rows.queries(a.q), first, 0, queries, own);
     load_halves<kMmaRows, D>(rows.outputs(a.grad_out), first, 0, queries, own_beside);
   }
+  if (kStages == 2 && begin < end) other.start(begin, 0);
   float own_shift[2] = {0, 0}, own_delta[2] = {0, 0};
   if (!kOfKeys) {
     await_loads();
@@ -89,43 +123,33 @@ __global__ void __launch_bounds__(kTileThreads, 1) differentiate_halves(Attentio
 
   float grads[1][D / 8][4] = {}, grads_beside[1][D / 8][4] = {};
   const float factor = score_factor(a.shape.head_dim);
-  // Queries before a key do not see it.
-  const int begin = kOfKeys ? (range.causal ? first / kColumns * kColumns : 0) : range.start;
-  const int end = kOfKeys ? (first < range.end && first + kMmaRows > range.start ? queries : 0)
-                          : range.end_before(first + kMmaRows);
-  for (int j = begin; j < end; j += kColumns) {
-    __syncthreads();  // the last tile has been read
-    if (kOfKeys) {
-      load_halves<kColumns, D>(rows.queries(a.q), j, j, end, other);
-      load_halves<kColumns, D>(rows.outputs(a.grad_out), j, j, end, other_beside);
-      for (int c = static_cast<int>(threadIdx.x); c < kColumns; c += kTileThreads) {
-        shifts[c] = j + c < end ? shift_of_lse(lse[j + c]) : INFINITY;
-        deltas[c] = j + c < end ? delta[j + c] : 0.0f;
-      }
-    } else {
-      load_halves<kColumns, D>(rows.keys(a.k), j, j, end, other);
-      load_halves<kColumns, D>(rows.keys(a.v), j, j, end, other_beside);
+  for (int j = begin, stage = 0; j < end; j += kColumns) {
+    if (kStages == 1) {
+      __syncthreads();  // the last tile has been read
+      other.start(j, 0);
     }
     await_loads();
-    __syncthreads();
+    __syncthreads();  // the tile is there; of two stages, the other one has been read
+    if (kStages == 2 && j + kColumns < end) other.start(j + kColumns, stage ^ 1);
     const bool whole = kOfKeys ? range.all_seen(j, mine, mine + 16) : range.all_seen(mine, j, j + kColumns);
     float weights[1][kTiles][4], grad_weights[1][kTiles][4];
-    multiply_halves<D>(own, other, weights);
-    multiply_halves<D>(own_beside, other_beside, grad_weights);
+    multiply_halves<D>(own, other.tile(stage, false), weights);
+    multiply_halves<D>(own_beside, other.tile(stage, true), grad_weights);
 #pragma unroll
     for (int t = 0; t < kTiles; t++)
 #pragma unroll
       for (int i = 0; i < 4; i++) {
         const int c = t * 8 + column + i % 2, own_at = mine + i / 2 * 8 + row, other_at = j + c;
         const bool seen = whole || (kOfKeys ? range.sees(other_at, own_at) : range.sees(own_at, other_at));
-        const float shift = kOfKeys ? shifts[c] : own_shift[i / 2];
-        const float difference = grad_weights[0][t][i] - (kOfKeys ? deltas[c] : own_delta[i / 2]);
+        const float shift = kOfKeys ? other.shifts(stage)[c] : own_shift[i / 2];
+        const float difference = grad_weights[0][t][i] - (kOfKeys ? other.deltas(stage)[c] : own_delta[i / 2]);
         const float weight = seen ? fast_exp2(fmaf(weights[0][t][i], factor, -shift)) : 0.0f;
         weights[0][t][i] = weight;
         grad_weights[0][t][i] = weight * difference;
       }
-    add_mixed_halves<D>(grad_weights, other, grads);
-    if (kOfKeys) add_mixed_halves<D>(weights, other_beside, grads_beside);
+    add_mixed_halves<D>(grad_weights, other.tile(stage, false), grads);
+    if (kOfKeys) add_mixed_halves<D>(weights, other.tile(stage, true), grads_beside);
+    stage ^= kStages - 1;
   }
 
   await_loads();

@@ -15,14 +15,14 @@ int32_t launch_forward_halves(const LaunchContext& context, const AttentionForwa
 }
 
 /// kKeys, kQueries: how many are taken at a time by the two passes.
-template <int D, int kKeys, int kQueries>
+template <int D, int kKeys, int kQueries, int kStages>
 int32_t launch_backward_halves(const LaunchContext& context, const AttentionBackward<bf16>& a, cfgd_status* status) {
   const Wide wide = wide_gradients(a, kPack<bf16>);
-  if (const int32_t code = launch_tiles(differentiate_halves<D, kKeys, false>, kTileThreads,
-                                        kBackwardMmaBytes<D, kKeys>, tiles_of(a.shape.queries, kMmaRows), context, a,
+  if (const int32_t code = launch_tiles(differentiate_halves<D, kKeys, kStages, false>, kTileThreads,
+                                        kBackwardMmaBytes<D, kKeys, kStages>, tiles_of(a.shape.queries, kMmaRows), context, a,
                                         wide, status))
     return code;
-  return launch_tiles(differentiate_halves<D, kQueries, true>, kTileThreads, kBackwardMmaBytes<D, kQueries>,
+  return launch_tiles(differentiate_halves<D, kQueries, kStages, true>, kTileThreads, kBackwardMmaBytes<D, kQueries, kStages>,
                       tiles_of(a.shape.keys, kMmaRows), context, a, wide, status);
 }
 
@@ -40,9 +40,9 @@ int32_t launch_forward_mma(const LaunchContext& context, const AttentionForward<
 }
 
 int32_t launch_backward_mma(const LaunchContext& context, const AttentionBackward<bf16>& a, cfgd_status* status) {
-  if (a.shape.head_dim <= 32) return launch_backward_halves<32, 64, 64>(context, a, status);
-  if (a.shape.head_dim <= 64) return launch_backward_halves<64, 64, 32>(context, a, status);
-  return launch_backward_halves<128, 32, 32>(context, a, status);
+  if (a.shape.head_dim <= 32) return launch_backward_halves<32, 64, 64, 2>(context, a, status);
+  if (a.shape.head_dim <= 64) return launch_backward_halves<64, 64, 32, 2>(context, a, status);
+  return launch_backward_halves<128, 32, 32, 1>(context, a, status);
 }
 
 }  // namespace cfgd
