@@ -64,6 +64,7 @@
       "native/ops/merge/cuda.cu",
       "native/ops/nn/activation/cuda.cu",
       "native/ops/nn/attention/cuda.cu",
+      "native/ops/nn/attention/cuda_mma.cu",
       "native/ops/nn/elementwise/cuda.cu",
       "native/ops/nn/embedding/cuda.cu",
       "native/ops/nn/matmul/cuda.cu",
