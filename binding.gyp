@@ -47,7 +47,9 @@
     "cuda_sources": [
       "native/cuda/backend.cpp",
       "native/ops/guidance/cuda.cu",
-      "native/ops/nn/norm/cuda.cu"
+      "native/ops/nn/cross_entropy/cuda.cu",
+      "native/ops/nn/norm/cuda.cu",
+      "native/ops/optim/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

@@ -35,6 +35,8 @@ const CudaTable& table() {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
     register_cuda_norm(*t);
+    register_cuda_cross_entropy(*t);
+    register_cuda_optim(*t);
     return t;
   }();
   return *made;

@@ -84,5 +84,7 @@ inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
 
 void register_cuda_guidance(CudaTable& table);
 void register_cuda_norm(CudaTable& table);
+void register_cuda_cross_entropy(CudaTable& table);
+void register_cuda_optim(CudaTable& table);
 
 }  // namespace cfgd

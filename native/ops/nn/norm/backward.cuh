@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(kNormThreads)
   const int64_t begin = int64_t{blockIdx.x} * chunk_rows, end = begin + chunk_rows < a.rows ? begin + chunk_rows : a.rows;
   float* gain_sums = a.workspace + int64_t{blockIdx.x} * (kCentred ? 2 : 1) * a.n;
   float* bias_sums = kCentred ? gain_sums + a.n : nullptr;
-  const auto n = static_cast<double>(a.n);
+  const auto n = static_cast<float>(a.n);
   int phase = 0;
   for (int64_t r = begin; r < end; r++) {
     const T *grad_row = a.grad_y + r * a.n, *x_row = a.x + r * a.n;
@@ -129,8 +129,8 @@ __global__ void __launch_bounds__(kNormThreads)
           row_sums[1] += all;
         });
     reduce_block<Sum, kNormThreads>(row_sums, phase);
-    const auto projection = static_cast<float>(row_sums[0] / n),
-               g_mean = kCentred ? static_cast<float>(row_sums[1] / n) : 0.0f;
+    const float projection = static_cast<float>(row_sums[0]) / n,
+                g_mean = kCentred ? static_cast<float>(row_sums[1]) / n : 0;
     T* grad_x = a.grad_x + r * a.n;
     scan_rows<kNormThreads, kWidth>(
         grad_row, x_row, a.n, [&](int64_t i, const float(&out)[kWidth], const float(&x)[kWidth]) {
