@@ -9,8 +9,8 @@
 
 namespace cfgd {
 
-/// Reduces over a group of kThreads threads: a warp, of which a block may have several, or the whole block. Every thread
-/// gets the result. `phase` as in reduce_block.
+/// Reduces over a group of kThreads threads: a warp, of which a block may have several, or the whole block. Every
+/// thread gets the result. `phase` as in reduce_block.
 template <class Combine, int kThreads, int kValues, class V>
 __device__ void reduce_group(V (&values)[kValues], int& phase) {
   if constexpr (kThreads == kWarp) {
@@ -52,8 +52,9 @@ __device__ void store_elements(T* to, const float (&x)[kWidth]) {
     store_pack(to, x);
 }
 
-/// Reads this thread's part of a row of n elements, n a multiple of kWidth, into registers: element k of pack p is element
-/// (p · kThreads + thread) · kWidth + k of the row; beyond its end, 0. All reads are under way before the first use.
+/// Reads this thread's part of a row of n elements, n a multiple of kWidth, into registers: element k of pack p is
+/// element (p · kThreads + thread) · kWidth + k of the row; beyond its end, 0. All reads are under way before the first
+/// use.
 template <int kThreads, int kPacks, int kWidth, class T>
 __device__ void load_row(const T* row, int n, int thread, float (&x)[kPacks][kWidth]) {
 #pragma unroll

@@ -1,5 +1,5 @@
-// What can be wrong with the data of the optimiser, as the numbers that kernels report (cuda/fault.h), and the words for
-// them: the same as those of the CPU.
+// What can be wrong with the data of the optimiser, as the numbers that kernels report (cuda/fault.h), and the words
+// for them: the same as those of the CPU.
 #pragma once
 #include <bit>
 #include <cstdint>

@@ -22,8 +22,8 @@ __device__ inline void raise_gradient_fault(const FaultPort& port, int64_t tenso
 }
 
 /// This thread's part of Σ g² over elements [begin, end) of a tensor, kWidth at a time. Sixteen of them are scaled by a
-/// power of two so that their squares neither overflow nor underflow; double is used across such groups only. Raises the
-/// fault of elements that are not finite.
+/// power of two so that their squares neither overflow nor underflow; double is used across such groups only. Raises
+/// the fault of elements that are not finite.
 template <int kWidth>
 __device__ double squares_of(const float* gradient, int64_t begin, int64_t end, int64_t tensor, const FaultPort& port) {
   constexpr int kLoads = 16 / kWidth;

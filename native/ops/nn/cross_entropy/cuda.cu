@@ -53,11 +53,11 @@ struct Softmax {
   }
 };
 
-// One row per block. The first pass reads it, keeping it in shared memory where it fits (kCached), and finds maximum and
-// sum in one go; the second writes the gradient from there, or from a second read, which the L2 cache serves as long as
-// the rows in flight fit. Bytes moved: one read and one write of the logits, the least possible, plus the second read
-// where L2 is too small. Rows need not begin at multiples of 16 bytes, as they do not when the vocabulary is odd: what is
-// before the first pack is treated one by one.
+// One row per block. The first pass reads it, keeping it in shared memory where it fits (kCached), and finds maximum
+// and sum in one go; the second writes the gradient from there, or from a second read, which the L2 cache serves as
+// long as the rows in flight fit. Bytes moved: one read and one write of the logits, the least possible, plus the second
+// read where L2 is too small. Rows need not begin at multiples of 16 bytes, as they do not when the vocabulary is odd:
+// what is before the first pack is treated one by one.
 template <class T, int kThreads, bool kCached>
 __global__ void __launch_bounds__(kThreads) cross_entropy_rows(CrossEntropy<T> a, FaultPort port) {
   CFGD_DYNAMIC_SHARED(T, shared);
@@ -125,7 +125,8 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_rows(CrossEntropy<T> a
   reduce_block<Sum, kThreads>(sum, phase);
   const float scale = a.weights ? a.factor * weight : a.factor;
   if (threadIdx.x == 0) {
-    a.per_row[r] = static_cast<float>(log(sum[0]) - (static_cast<double>(at_target) - static_cast<double>(top[0])));
+    const double below_top = static_cast<double>(at_target) - static_cast<double>(top[0]);
+    a.per_row[r] = static_cast<float>(log(sum[0]) - below_top);
     shared_factor = static_cast<float>(static_cast<double>(scale) / sum[0]);
     const auto share = static_cast<double>(expf(at_target - top[0]));
     shared_at_target = static_cast<float>((share - sum[0]) / sum[0] * static_cast<double>(scale));
@@ -141,7 +142,7 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_rows(CrossEntropy<T> a
   });
 }
 
-// One block: loss = factor · Σ weights · per_row, in a fixed order and in double. A few rows are nothing beside the logits.
+// One block: loss = factor · Σ weights · per_row, in a fixed order and in double. That is little beside the logits.
 __global__ void __launch_bounds__(kLossThreads)
     sum_losses(const float* per_row, const float* weights, float factor, float* loss, int64_t rows, FaultPort port) {
   if (skipped(port)) return;
@@ -160,8 +161,9 @@ int32_t launch_rows(const LaunchContext& context, const CrossEntropy<T>& a, cfgd
   const bool cached = bytes + kReservedShared <= context.shared_limit;
   const auto kernel = cached ? cross_entropy_rows<T, kThreads, true> : cross_entropy_rows<T, kThreads, false>;
   if (cached && bytes + kReservedShared > kDefaultShared) {
-    const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+    const cudaError_t error =
+        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(bytes));
     if (error != cudaSuccess) return cuda_check(error, "reserving shared memory for a row", status);
   }
   CFGD_LAUNCH(kernel, dim3(static_cast<unsigned>(a.rows)), dim3(kThreads), cached ? bytes : 0, context.stream, a,
@@ -183,8 +185,8 @@ int32_t cross_entropy(const LaunchContext& context, const CrossEntropy<T>& a, cf
                                             : launch_rows<T, 1024>(context, a, status);
     if (code != CFGD_OK) return code;
   }
-  CFGD_LAUNCH(sum_losses, dim3(1), dim3(kLossThreads), 0, context.stream, a.per_row, a.weights, a.factor, a.loss, a.rows,
-              context.fault);
+  CFGD_LAUNCH(sum_losses, dim3(1), dim3(kLossThreads), 0, context.stream, a.per_row, a.weights, a.factor, a.loss,
+              a.rows, context.fault);
   return CFGD_OK;
 }
 

@@ -1,5 +1,5 @@
-// What can be wrong with the data of cross-entropy, as the numbers that kernels report (cuda/fault.h), and the words for
-// them: the same as those of the CPU.
+// What can be wrong with the data of cross-entropy, as the numbers that kernels report (cuda/fault.h), and the words
+// for them: the same as those of the CPU.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace cfgd {
 
-/// All targets and weights are checked before any logit: a fault of a logit has kLogitRow in its row, which puts it after
-/// theirs. The bound is the vocabulary.
+/// All targets and weights are checked before any logit: a fault of a logit has kLogitRow in its row, which puts it
+/// after theirs. The bound is the vocabulary.
 enum CrossEntropyFault : int {
   kTargetBeyond,    // item: the target
   kTargetNegative,  // item: −1 − target
@@ -38,11 +38,11 @@ inline int32_t explain_cross_entropy(const FaultSite& site, cfgd_status* status)
                        site.kind == kWeightPositive ? weight : -weight);
     }
     case kLogitAtTarget:
-      return cfgd_fail(status, CFGD_VALUE, "logits", "expected a finite logit at the target [%lld, %lld], got -Infinity",
-                       row, item);
+      return cfgd_fail(status, CFGD_VALUE, "logits",
+                       "expected a finite logit at the target [%lld, %lld], got -Infinity", row, item);
     default:
-      return cfgd_fail(status, CFGD_VALUE, "logits", "expected a finite logit or -Infinity at [%lld, %lld], got %s", row,
-                       item, site.kind == kLogitInfinity ? "Infinity" : "NaN");
+      return cfgd_fail(status, CFGD_VALUE, "logits", "expected a finite logit or -Infinity at [%lld, %lld], got %s",
+                       row, item, site.kind == kLogitInfinity ? "Infinity" : "NaN");
   }
 }
 
