@@ -225,7 +225,7 @@ interface NnAddon {
   ): [gradX: T, gradGain: T, gradBias: T | null];
   rmsNormForward(x: T, gain: T, epsilon: number): [y: T, inverseRms: T];
   rmsNormBackward(gradY: T, x: T, gain: T, inverseRms: T): [gradX: T, gradGain: T];
-  /** Rows of x [rows, n] divided by their length; a zero row stays zero. */
+  /** Rows of x [rows, n] (float32) divided by their length; a zero row stays zero. */
   l2NormalizeForward(x: T): [y: T, inverseNorm: T];
   l2NormalizeBackward(gradY: T, y: T, inverseNorm: T): T;
 
@@ -250,7 +250,9 @@ interface NnAddon {
   /** [1]: the Euclidean norm of all elements of all tensors; an error when it is not finite. */
   globalNorm(gradients: readonly T[]): T;
   /** In place on parameters, first and second moments (Loshchilov and Hutter, 2019). With `norm` and a finite maxNorm
-   *  gradients are scaled by min(1, maxNorm / norm). A poisoned gradient or norm leaves everything as it was. */
+   *  gradients are scaled by min(1, maxNorm / norm). A poisoned gradient or norm leaves everything as it was.
+   *  `schedule` (float32 [2]: learning rate, step from 1 to 2²⁴) replaces learningRate and step when the operation runs,
+   *  for recorded programs. */
   adamw(
     parameters: readonly T[],
     gradients: readonly T[],
@@ -264,6 +266,7 @@ interface NnAddon {
     step: number,
     norm: T | null,
     maxNorm: number,
+    schedule?: T | null,
   ): void;
 }
 
