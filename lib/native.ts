@@ -75,7 +75,11 @@ interface CoreAddon {
   disposeProgram(program: NativeProgram): void;
 }
 
-/** `…Now` functions work on host memory at once; the others on tensors, in queue order. */
+/**
+ * `…Now` functions work on host memory at once; the others on tensors, in queue order. Logits, their gradient and
+ * embeddings are float32 or bfloat16, merged tensors float16, too, the same for all of an operation; everything else is
+ * float32 or int32.
+ */
 interface KernelAddon {
   guidedLogitsNow(
     cond: Float32Array,
