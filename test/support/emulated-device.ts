@@ -22,15 +22,20 @@ export function buildEmulation(...options: string[]): string {
   }).trim();
 }
 
-/** Makes device 'cuda' of this process the emulated one. Must come before its first use. */
+/** CFGDISTILL_TEST_CUDA=real runs the tests on the GPU, by the library that `npm run build:cuda` built. */
+export const ON_GPU = process.env.CFGDISTILL_TEST_CUDA === 'real';
+
+/** Makes device 'cuda' of this process the emulated one, unless a GPU is asked for. Must come before its first use. */
 export function useEmulatedDevice(): void {
-  process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation();
+  if (!ON_GPU) process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation();
 }
 
-/** The orders in which the emulated device can run the threads of a block. */
-export const ORDERS = ['forward', 'reverse', 'shuffled'] as const;
+type Order = 'forward' | 'reverse' | 'shuffled';
+
+/** The orders in which the device can run the threads of a block: all of them emulated, the GPU's own otherwise. */
+export const ORDERS: readonly Order[] = ON_GPU ? ['forward'] : ['forward', 'reverse', 'shuffled'];
 
 /** From the next operation on; nothing may be waiting to run. */
-export function setOrder(order: (typeof ORDERS)[number]): void {
+export function setOrder(order: Order): void {
   process.env.CFGDISTILL_EMULATION_ORDER = order;
 }
