@@ -46,7 +46,8 @@
     # runtime when it is built for the emulated device.
     "cuda_sources": [
       "native/cuda/backend.cpp",
-      "native/ops/guidance/cuda.cu"
+      "native/ops/guidance/cuda.cu",
+      "native/ops/nn/matmul/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

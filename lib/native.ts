@@ -225,13 +225,14 @@ interface NnAddon {
   l2NormalizeForward(x: T): [y: T, inverseNorm: T];
   l2NormalizeBackward(gradY: T, y: T, inverseNorm: T): T;
 
-  /** table [vocab, n], ids int32 [...] → [..., n]; an id out of range is an error. */
-  embeddingForward(table: T, ids: T): T;
+  /** table [vocab, n] (float32), ids int32 [...] → [..., n] of `dtype` (float32); an id out of range is an error. */
+  embeddingForward(table: T, ids: T, dtype?: DType): T;
   /** Gradient of the table, summed in a fixed order. */
   embeddingBackward(gradOut: T, ids: T, vocab: number): T;
-  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], [rows, n]; an empty range gives 0. */
+  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], [rows, n] float32; an empty range gives 0. The
+   *  gradient is of `dtype` (float32). */
   maskedMeanForward(x: T, starts: T, ends: T): T;
-  maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number): T;
+  maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number, dtype?: DType): T;
 
   activationForward(kind: Activation, x: T): T;
   activationBackward(kind: Activation, x: T, gradY: T): T;

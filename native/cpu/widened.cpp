@@ -10,6 +10,7 @@
 #include "ops/diversity/diversity.h"
 #include "ops/guidance/guidance.h"
 #include "ops/nn/activation/activation.h"
+#include "ops/nn/attention/attention.h"
 #include "ops/nn/cross_entropy/cross_entropy.h"
 #include "ops/nn/elementwise/elementwise.h"
 #include "ops/nn/embedding/embedding.h"
@@ -51,6 +52,28 @@ class Copies {
     if (!original) return;
     results_.push_back([original = reinterpret_cast<bf16*>(original), copy = reinterpret_cast<float*>(elements), n] {
       for (int64_t i = 0; i < n; i++) original[i] = narrowed<bf16>(copy[i]);
+    });
+  }
+  /// Replaces a pointer to `lines` runs of `width` elements, a step apart, by one to the runs without gaps.
+  template <class P>
+  void in_lines(P*& elements, int64_t lines, int64_t width, int64_t step) {
+    const bf16* original = reinterpret_cast<const bf16*>(elements);
+    float* copy = make(lines * width);
+    for (int64_t i = 0; i < lines * width; i++) copy[i] = widened(original[i / width * step + i % width]);
+    elements = copy;
+  }
+  /// The same for elements that it writes; nothing between them is touched.
+  void out_lines(float*& elements, int64_t lines, int64_t width, int64_t step) {
+    bf16* original = reinterpret_cast<bf16*>(elements);
+    float* copy = elements = make(lines * width);
+    write_later(original, copy, lines, width, step, width);
+  }
+  /// When done: runs of elements, `step` apart, from those of a copy.
+  void write_later(bf16* original, const float* copy, int64_t lines, int64_t width, int64_t step, int64_t copy_step) {
+    results_.push_back([=] {
+      for (int64_t line = 0; line < lines; line++)
+        for (int64_t i = 0; i < width; i++)
+          original[line * step + i] = narrowed<bf16>(copy[line * copy_step + i]);
     });
   }
   void write_back() {
@@ -99,6 +122,46 @@ void swap(MatmulArgs& a, Copies& c) {
   else
     c.out(a.out, a.m * a.n);
 }
+
+/// q, k and v without gaps between positions, and their steps accordingly.
+template <class Args>
+void swap_sources(Args& a, Copies& c) {
+  const AttentionShape& s = a.shape;
+  const int64_t width = s.heads * s.head_dim;
+  c.in_lines(a.q, s.rows * s.queries, width, a.q_step);
+  c.in_lines(a.k, s.rows * s.keys, width, a.kv_step), c.in_lines(a.v, s.rows * s.keys, width, a.kv_step);
+  a.q_step = a.kv_step = width;
+}
+void swap(AttentionForwardArgs& a, Copies& c) {
+  swap_sources(a, c);
+  c.out(a.out, a.shape.rows * a.shape.queries * a.q_step);
+}
+void swap(AttentionBackwardArgs& a, Copies& c) {
+  const AttentionShape& s = a.shape;
+  const int64_t width = s.heads * s.head_dim, queries = s.rows * s.queries, keys = s.rows * s.keys;
+  c.in(a.out, queries * width), c.in(a.grad_out, queries * width);
+  c.out_lines(a.grad_q, queries, width, a.q_step);
+  c.out_lines(a.grad_k, keys, width, a.kv_step), c.out_lines(a.grad_v, keys, width, a.kv_step);
+  swap_sources(a, c);
+}
+/// The cache as a copy, of which `positions` positions are written back.
+template <class Args>
+void swap_cache(Args& a, int64_t positions, Copies& c) {
+  const QkvShape& s = a.shape;
+  const int64_t heads = 2 * s.rows * s.heads, position = *a.position;
+  bf16* original = reinterpret_cast<bf16*>(a.cache);
+  c.in(a.cache, heads * a.capacity * s.head_dim);
+  if (position < 0 || position + positions > a.capacity) return;  // an error
+  const int64_t at = position * s.head_dim, step = a.capacity * s.head_dim;
+  c.write_later(original + at, a.cache + at, heads, positions * s.head_dim, step, step);
+}
+int64_t elements_of(const QkvShape& s) { return s.rows * s.positions * 3 * s.heads * s.head_dim; }
+void swap(CacheWriteArgs& a, Copies& c) { c.in(a.qkv, elements_of(a.shape)), swap_cache(a, a.shape.positions, c); }
+void swap(AttentionDecodeArgs& a, Copies& c) {
+  c.in(a.qkv, elements_of(a.shape)), swap_cache(a, 1, c);
+  c.out(a.out, a.shape.rows * a.shape.heads * a.shape.head_dim);
+}
+void swap(RotaryArgs& a, Copies& c) { c.in(a.qkv, elements_of(a.shape)), c.out(a.out, elements_of(a.shape)); }
 
 void swap(LayerNormForwardArgs& a, Copies& c) { c.in(a.x, a.rows * a.n), c.out(a.y, a.rows * a.n); }
 void swap(LayerNormBackwardArgs& a, Copies& c) {
@@ -154,6 +217,11 @@ int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* sta
     case Op::repeat_rows: return run<RepeatRowsArgs>(op, args, bytes, status);
     case Op::dropout: return run<DropoutArgs>(op, args, bytes, status);
     case Op::matmul: return run<MatmulArgs>(op, args, bytes, status);
+    case Op::attention_forward: return run<AttentionForwardArgs>(op, args, bytes, status);
+    case Op::attention_backward: return run<AttentionBackwardArgs>(op, args, bytes, status);
+    case Op::attention_decode: return run<AttentionDecodeArgs>(op, args, bytes, status);
+    case Op::cache_write: return run<CacheWriteArgs>(op, args, bytes, status);
+    case Op::rotary: return run<RotaryArgs>(op, args, bytes, status);
     case Op::layer_norm_forward: return run<LayerNormForwardArgs>(op, args, bytes, status);
     case Op::layer_norm_backward: return run<LayerNormBackwardArgs>(op, args, bytes, status);
     case Op::rms_norm_forward: return run<RmsNormForwardArgs>(op, args, bytes, status);

@@ -34,6 +34,7 @@ const CudaTable& table() {
   static const CudaTable* made = [] {
     auto* t = new CudaTable();
     register_cuda_guidance(*t);
+    register_cuda_matmul(*t);
     return t;
   }();
   return *made;
@@ -156,7 +157,7 @@ int32_t settle(CudaDevice& device, cfgd_status* status) {
   if (int32_t code = clear_fault(device, status)) return code;
   status->launch = fault.launch;
   const CudaEntry* entry = table().find(Variant::of_code(op_of(fault.launch)));
-  return entry->explain(unpacked(fault.site), status);
+  return entry->explain(unpacked(fault), status);
 }
 
 int32_t copy(void* handle, void* to, const void* from, uint64_t bytes, int32_t direction, cfgd_status* status) {
@@ -180,12 +181,13 @@ int32_t launch(void* handle, uint32_t op, const void* args, uint32_t bytes, cfgd
   auto* device = static_cast<CudaDevice*>(handle);
   const CudaEntry* entry = table().find(Variant::of_code(op));
   if (!entry || !entry->launch) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CUDA kernel yet", op);
-  if (bytes != entry->bytes)
-    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: expected %u bytes of arguments, got %u", op, entry->bytes,
-                     bytes);
+  if (const uint64_t expected = entry->size(args, bytes); bytes != expected)
+    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: expected %llu bytes of arguments, got %u", op,
+                     static_cast<unsigned long long>(expected), bytes);
   if (int32_t code = cuda_check(cudaSetDevice(device->index), "selecting the device", status)) return code;
   const uint64_t number = numbered(++device->launches, op);
-  const LaunchContext context = {device->stream, {device->fault, number}, device->properties.sharedMemPerBlockOptin};
+  const LaunchContext context = {device->stream, {device->fault, number}, device->properties.sharedMemPerBlockOptin,
+                                 device->properties.multiProcessorCount};
   if (int32_t code = entry->launch(context, args, status)) return code;
   if (int32_t code = cuda_check(cudaGetLastError(), "launching a kernel", status)) return code;
   status->launch = number;

@@ -15,17 +15,20 @@ struct LaunchContext {
   cudaStream_t stream;
   FaultPort fault;
   size_t shared_limit;  // bytes of shared memory that a block can have
+  int multiprocessors;
 };
 
 /// Enqueues the kernels of an operation on its arguments.
 using CudaLauncher = int32_t (*)(const LaunchContext& context, const void* args, cfgd_status* status);
+/// How many bytes an operation's arguments must have, of which `bytes` came.
+using CudaSizer = uint64_t (*)(const void* args, uint32_t bytes);
 /// Puts a fault of the operation into words.
 using CudaExplainer = int32_t (*)(const FaultSite& site, cfgd_status* status);
 
 struct CudaEntry {
   CudaLauncher launch = nullptr;
   CudaExplainer explain = nullptr;
-  uint32_t bytes = 0;  // of the arguments
+  CudaSizer size = nullptr;
 };
 
 /// Operations by type of element and number.
@@ -53,9 +56,34 @@ void set(CudaTable& table, Variant variant, CudaExplainer explain) {
       [](const LaunchContext& context, const void* args, cfgd_status* status) {
         return F(context, *static_cast<const Args*>(args), status);
       },
-      explain, sizeof(Args)};
+      explain, [](const void*, uint32_t) -> uint64_t { return sizeof(Args); }};
+}
+
+/// The entries that follow arguments in memory.
+template <class Entry, class Args>
+const Entry* entries_of(const Args& args) {
+  static_assert(sizeof(Args) % alignof(Entry) == 0);
+  return reinterpret_cast<const Entry*>(&args + 1);
+}
+
+/// As `set`, for arguments that are followed by `Args::count` entries.
+template <class Args, class Entry, int32_t (*F)(const LaunchContext&, const Args&, cfgd_status*)>
+void set_list(CudaTable& table, Variant variant, CudaExplainer explain) {
+  set<Args, F>(table, variant, explain);
+  table.at(variant).size = [](const void* args, uint32_t bytes) -> uint64_t {
+    if (bytes < sizeof(Args)) return sizeof(Args);
+    const int64_t count = static_cast<const Args*>(args)->count;
+    constexpr int64_t kMost = (UINT32_MAX - sizeof(Args)) / sizeof(Entry);
+    return sizeof(Args) + static_cast<uint64_t>(count < 0 ? 0 : count > kMost ? kMost + 1 : count) * sizeof(Entry);
+  };
+}
+
+/// For operations without faults.
+inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
+  return cfgd_fail(status, CFGD_DEVICE, "", "an operation that cannot fail reported a fault");
 }
 
 void register_cuda_guidance(CudaTable& table);
+void register_cuda_matmul(CudaTable& table);
 
 }  // namespace cfgd

@@ -1,4 +1,4 @@
-// Reductions over the threads of a block, and a search built on them. Device code.
+// Reductions over the threads of a warp or a block. Device code.
 //
 // Every reduction combines in a fixed order, so that a result never depends on timing. Sums of integers do not depend on
 // the number of threads either.
@@ -50,33 +50,6 @@ __device__ void reduce_block(V (&values)[kValues], int& phase) {
     values[i] = partial[half][0][i];
     for (int w = 1; w < kWarps; w++) values[i] = Combine::of(values[i], partial[half][w][i]);
   }
-}
-
-struct Item {
-  uint32_t key;
-  unsigned long long weight;
-};
-
-/// The largest threshold whose items at or above it weigh `target` or more in all: the key of the item at which the
-/// sum, by falling key, reaches the target. Keys are below 2^bits; all items together must reach the target.
-/// `item_at(t)` gives item t of [0, count). Two bits of the threshold per pass over the items; no sort.
-template <int kThreads, class ItemAt>
-__device__ uint32_t reaching(int64_t count, int bits, unsigned long long target, int& phase, const ItemAt& item_at) {
-  uint32_t threshold = 0;
-  for (int shift = (bits + 1) / 2 * 2 - 2; shift >= 0; shift -= 2) {
-    unsigned long long weight[3] = {0, 0, 0};
-    const uint32_t prefix = threshold >> shift;
-    for (int64_t t = threadIdx.x; t < count; t += kThreads) {
-      const Item item = item_at(t);
-      const uint32_t head = item.key >> shift;
-      for (uint32_t digit = 1; digit <= 3; digit++)
-        if (head >= prefix + digit) weight[digit - 1] += item.weight;
-    }
-    reduce_block<Sum, kThreads>(weight, phase);
-    const uint32_t digit = weight[2] >= target ? 3 : weight[1] >= target ? 2 : weight[0] >= target ? 1 : 0;
-    threshold |= digit << shift;
-  }
-  return threshold;
 }
 
 }  // namespace cfgd

@@ -105,6 +105,14 @@ T atomicMin(T* address, T value) {
   return old;
 }
 
+template <class T>
+T atomicAdd(T* address, T value) {
+  const T old = *address;
+  *address = old + value;
+  return old;
+}
+inline int __ffs(unsigned bits) { return __builtin_ffs(static_cast<int>(bits)); }
+
 // --- Runtime ---
 
 enum cudaError_t {
@@ -126,6 +134,7 @@ struct cudaDeviceProp {
   size_t totalGlobalMem;
   size_t sharedMemPerBlockOptin;
   int major, minor;
+  int multiProcessorCount;
 };
 
 typedef struct cfgd_emulated_stream* cudaStream_t;

@@ -19,6 +19,8 @@ constexpr size_t kMemory = size_t{1} << 30;
 constexpr size_t kSharedDefault = 48 << 10;
 // Little more than every device gives without asking, so that kernels with a fallback for long rows use it soon.
 constexpr size_t kSharedOptIn = 56 << 10;
+// Few, so that kernels take the paths for large problems soon.
+constexpr int kMultiprocessors = 4;
 
 struct Runtime {
   std::mutex mutex;  // also held while a grid runs: there is room for one
@@ -91,7 +93,7 @@ cudaError_t cudaSetDevice(int device) { return noted(device == 0 ? cudaSuccess :
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return noted(cudaErrorInvalidDevice);
-  *properties = {"emulated CUDA device", kMemory, kSharedOptIn, 8, 0};
+  *properties = {"emulated CUDA device", kMemory, kSharedOptIn, 8, 0, kMultiprocessors};
   return cudaSuccess;
 }
 

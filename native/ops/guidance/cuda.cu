@@ -4,6 +4,7 @@
 #include "cuda/kernel.h"
 #include "cuda/launch.cuh"
 #include "cuda/reduce.cuh"
+#include "cuda/search.cuh"
 #include "ops/guidance/combine.cuh"
 #include "ops/guidance/draw.cuh"
 #include "ops/guidance/faults.h"
@@ -13,21 +14,28 @@ namespace cfgd {
 namespace {
 
 constexpr int kCombineThreads = 256;
-constexpr int kCombineTile = 4096;  // elements of a row per block
+constexpr int kCombinePacks = 4;  // per thread and tile, of each branch
 constexpr int kMaxGridY = 65535;
-// Threads for a row: as many as have some eight elements each. The choice depends on the vocabulary alone.
+// Threads for a row: as many as have some eight elements each or more. The choice depends on the vocabulary alone.
 constexpr int kShortRow = 1024, kShortThreads = 128, kLongThreads = 512;
 constexpr size_t kDefaultShared = 48 << 10;
-// Left for the memory of the reductions.
-constexpr size_t kReservedShared = 4 << 10;
+// Left for the histogram and the memory of the reductions.
+constexpr size_t kReservedShared = sizeof(Histogram) + (4 << 10);
 
-// One block per row and tile; tiles stride over rows longer than the grid reaches.
-__global__ void __launch_bounds__(kCombineThreads) combine_rows(GuidedLogitsArgs a, FaultPort port) {
+template <class T>
+constexpr int64_t kCombineTile = int64_t{kCombineThreads} * kCombinePacks * kPack<T>;
+
+/// One block per row and tile; tiles stride over rows longer than the grid reaches. Moves what must be moved, two reads
+/// and a write; each thread has eight loads of 16 bytes under way. `row_length` is the vocabulary, or where all rows
+/// have one scale the whole array taken as one row: short rows then fill blocks, too.
+template <class T>
+__global__ void __launch_bounds__(kCombineThreads)
+    combine_rows(GuidedLogits<T> a, int64_t row_length, double inverse_vocab, FaultPort port) {
   if (skipped(port)) return;
   const int64_t r = blockIdx.x;
-  const float* cond = a.cond + r * a.vocab;
-  const float* uncond = a.uncond + r * a.vocab;
-  float* out = a.out + r * a.vocab;
+  const T* cond = a.cond + r * row_length;
+  const T* uncond = a.uncond + r * row_length;
+  T* out = a.out + r * row_length;
   const Guidance guidance{a.scales ? a.scales[r] : a.scale, true};
   if (guidance.flaw() != kSound) {
     if (threadIdx.x == 0) raise_fault(port, r, 0, guidance.flaw());
@@ -35,31 +43,55 @@ __global__ void __launch_bounds__(kCombineThreads) combine_rows(GuidedLogitsArgs
   }
   const auto at = [&](int64_t t, float c, float u) {
     const float logit = guidance(c, u);
-    if (guidance.bad(c, u, logit)) raise_fault(port, r, t, guidance.flaw(c, u));
+    if (guidance.bad(c, u, logit)) {
+      const int64_t element = r * row_length + t;
+      int64_t row = static_cast<int64_t>(static_cast<double>(element) * inverse_vocab);
+      while (row * a.vocab > element) row--;
+      while ((row + 1) * a.vocab <= element) row++;
+      raise_fault(port, row, element - row * a.vocab, guidance.flaw(c, u));
+    }
     return logit;
   };
+  constexpr int kCount = kPack<T>;
   const bool wide = aligned16(cond) && aligned16(uncond) && aligned16(out);
-  for (int64_t tile = int64_t{blockIdx.y} * kCombineTile; tile < a.vocab; tile += int64_t{gridDim.y} * kCombineTile) {
-    const int64_t end = tile + kCombineTile < a.vocab ? tile + kCombineTile : a.vocab;
-    const int64_t quads = wide ? tile + ((end - tile) & ~int64_t{3}) : tile;
-    for (int64_t t = tile + 4 * threadIdx.x; t < quads; t += 4 * kCombineThreads) {
-      const float4 c = *reinterpret_cast<const float4*>(cond + t);
-      const float4 u = *reinterpret_cast<const float4*>(uncond + t);
-      float4 result;
-      result.x = at(t, c.x, u.x);
-      result.y = at(t + 1, c.y, u.y);
-      result.z = at(t + 2, c.z, u.z);
-      result.w = at(t + 3, c.w, u.w);
-      *reinterpret_cast<float4*>(out + t) = result;
+  for (int64_t tile = blockIdx.y * kCombineTile<T>; tile < row_length; tile += gridDim.y * kCombineTile<T>) {
+    const int64_t end = tile + kCombineTile<T> < row_length ? tile + kCombineTile<T> : row_length;
+    const int64_t first = tile + kCount * threadIdx.x;
+    if (wide && end == tile + kCombineTile<T>) {
+      float c[kCombinePacks][kCount], u[kCombinePacks][kCount];
+#pragma unroll
+      for (int i = 0; i < kCombinePacks; i++) {
+        load_pack(cond + first + i * kCount * kCombineThreads, c[i]);
+        load_pack(uncond + first + i * kCount * kCombineThreads, u[i]);
+      }
+#pragma unroll
+      for (int i = 0; i < kCombinePacks; i++) {
+        const int64_t t = first + i * kCount * kCombineThreads;
+#pragma unroll
+        for (int k = 0; k < kCount; k++) c[i][k] = at(t + k, c[i][k], u[i][k]);
+        store_pack(out + t, c[i]);
+      }
+      continue;
     }
-    for (int64_t t = quads + threadIdx.x; t < end; t += kCombineThreads) out[t] = at(t, cond[t], uncond[t]);
+    const int64_t packed = wide ? tile + (end - tile) / kCount * kCount : tile;
+    for (int64_t t = first; t < packed; t += kCount * kCombineThreads) {
+      float c[kCount], u[kCount];
+      load_pack(cond + t, c);
+      load_pack(uncond + t, u);
+#pragma unroll
+      for (int k = 0; k < kCount; k++) c[k] = at(t + k, c[k], u[k]);
+      store_pack(out + t, c);
+    }
+    for (int64_t t = packed + threadIdx.x; t < end; t += kCombineThreads)
+      out[t] = narrowed<T>(at(t, widened(cond[t]), widened(uncond[t])));
   }
 }
 
-/// Draws from one row, the whole block taking part. False, with the fault raised, when the row cannot be drawn from.
-template <int kThreads>
-__device__ bool draw_row(const LogitRow& row, int64_t r, const DrawOptions& options, int64_t stream, uint32_t position,
-                         const FaultPort& port, Drawn& drawn) {
+/// Draws from one row, the whole block taking part, or raises the fault because of which it cannot be drawn from.
+/// Thread 0 hands the token and its log-probability to `write`.
+template <int kThreads, class T, class Write>
+__device__ void draw_row(const LogitRow<T>& row, int64_t r, const DrawOptions& options, int64_t stream,
+                         uint32_t position, const FaultPort& port, const Write& write) {
   int flaw = row.guidance.flaw();
   int64_t item = 0;
   if (flaw == kSound && stream < 0) {
@@ -72,38 +104,43 @@ __device__ bool draw_row(const LogitRow& row, int64_t r, const DrawOptions& opti
     summary = summarize<kThreads>(row, phase);
     if (summary.bad_token >= 0) {
       item = summary.bad_token;
-      flaw = row.guidance.flaw(row.cond[item], row.uncond[item]);
+      flaw = row.guidance.flaw(widened(row.cond[item]), widened(row.uncond[item]));
     } else if (summary.best_token < 0) {
       flaw = kNoSupport;
     }
   }
   if (flaw != kSound) {
     if (threadIdx.x == 0) raise_fault(port, r, item, flaw);
-    return false;
+    return;
   }
-  drawn = draw<kThreads>(row, summary, options, static_cast<uint64_t>(stream), position, phase);
-  return true;
+  if (options.temperature == 0) {
+    if (threadIdx.x == 0) write(static_cast<int32_t>(summary.best_token), 0.0f);
+    return;
+  }
+  const Drawn drawn = draw<kThreads>(row, summary.best, options, static_cast<uint64_t>(stream), position);
+  if (threadIdx.x != 0) return;
+  const double relative = (static_cast<double>(row[drawn.token]) - summary.best) / options.temperature;
+  write(static_cast<int32_t>(drawn.token), static_cast<float>(relative - log(drawn.mass)));
 }
 
-template <int kThreads>
-__global__ void __launch_bounds__(kThreads) sample_rows(SampleGuidedArgs a, bool cached, FaultPort port) {
+// One block per row. Each branch is read once where a row of logits fits into shared memory.
+template <class T, int kThreads>
+__global__ void __launch_bounds__(kThreads) sample_rows(SampleGuided<T> a, bool cached, FaultPort port) {
   CFGD_DYNAMIC_SHARED(float, cache);
   if (skipped(port)) return;
   const int64_t r = blockIdx.x;
   const Guidance guidance{a.uncond && a.scales ? a.scales[r] : a.scale, a.uncond != nullptr};
-  const LogitRow row{a.cond + r * a.vocab, (a.uncond ? a.uncond : a.cond) + r * a.vocab, guidance,
-                     cached ? cache : nullptr, a.vocab};
+  const LogitRow<T> row{a.cond + r * a.vocab, (a.uncond ? a.uncond : a.cond) + r * a.vocab, guidance,
+                        cached ? cache : nullptr, a.vocab};
   const int64_t stream = a.counters ? a.counters[r] : a.offset + r;
-  Drawn drawn;
-  if (!draw_row<kThreads>(row, r, a.draw, stream, 0, port, drawn)) return;
-  if (threadIdx.x == 0) {
-    a.tokens[r] = static_cast<int32_t>(drawn.token);
-    a.log_probs[r] = drawn.log_prob;
-  }
+  draw_row<kThreads>(row, r, a.draw, stream, 0, port, [&](int32_t token, float log_prob) {
+    a.tokens[r] = token;
+    a.log_probs[r] = log_prob;
+  });
 }
 
-template <int kThreads>
-__global__ void __launch_bounds__(kThreads) decode_rows(DecodeSampleArgs a, bool cached, FaultPort port) {
+template <class T, int kThreads>
+__global__ void __launch_bounds__(kThreads) decode_rows(DecodeSample<T> a, bool cached, FaultPort port) {
   CFGD_DYNAMIC_SHARED(float, cache);
   if (skipped(port)) return;
   const int64_t r = blockIdx.x;
@@ -115,34 +152,31 @@ __global__ void __launch_bounds__(kThreads) decode_rows(DecodeSampleArgs a, bool
                   position < 0 ? kNegativePosition : kPosition);
     return;
   }
-  int32_t* token = a.history + r * a.capacity + position;
-  float* log_prob = a.history_log_probs + r * a.capacity + position;
+  const int64_t slot = r * a.capacity + position;
   if (a.finished[r]) {
     if (threadIdx.x == 0) {
-      *token = -1;
-      *log_prob = 0;
+      a.history[slot] = -1;
+      a.history_log_probs[slot] = 0;
     }
     return;
   }
   const bool guided = a.branches == 2;
-  const float* cond = a.logits + r * a.vocab;
-  const LogitRow row{cond, guided ? cond + a.rows * a.vocab : cond, {guided ? a.scales[r] : 1.0f, guided},
-                     cached ? cache : nullptr, a.vocab};
-  Drawn drawn;
-  if (!draw_row<kThreads>(row, r, a.draw, int64_t{static_cast<uint32_t>(a.streams[r])},
-                          static_cast<uint32_t>(position), port, drawn))
-    return;
-  if (threadIdx.x == 0) {
-    *token = static_cast<int32_t>(drawn.token);
-    *log_prob = drawn.log_prob;
-    for (int64_t b = 0; b < a.branches; b++) a.next[b * a.rows + r] = *token;
-    // Only this block reads the flag, and has read it: a barrier lies between.
-    if (*token == a.stop_token) a.finished[r] = 1;
-  }
+  const T* cond = a.logits + r * a.vocab;
+  const LogitRow<T> row{cond, guided ? cond + a.rows * a.vocab : cond, {guided ? a.scales[r] : 1.0f, guided},
+                        cached ? cache : nullptr, a.vocab};
+  draw_row<kThreads>(row, r, a.draw, int64_t{static_cast<uint32_t>(a.streams[r])}, static_cast<uint32_t>(position),
+                     port, [&](int32_t token, float log_prob) {
+                       a.history[slot] = token;
+                       a.history_log_probs[slot] = log_prob;
+                       for (int64_t b = 0; b < a.branches; b++) a.next[b * a.rows + r] = token;
+                       // Only this block reads the flag, and has read it: a barrier lies between.
+                       if (token == a.stop_token) a.finished[r] = 1;
+                     });
 }
 
 // One block, after decode_rows: what no single row can do.
-__global__ void __launch_bounds__(kShortThreads) decode_books(DecodeSampleArgs a, FaultPort port) {
+template <class T>
+__global__ void __launch_bounds__(kShortThreads) decode_books(DecodeSample<T> a, FaultPort port) {
   if (skipped(port)) return;
   const int32_t position = *a.position;
   if (position < 0 || position >= a.capacity) return;
@@ -183,39 +217,50 @@ int32_t launch_rows(void (*kernel)(Args, bool, FaultPort), int threads, const La
   return CFGD_OK;
 }
 
-int32_t guided_logits(const LaunchContext& context, const GuidedLogitsArgs& a, cfgd_status* status) {
+template <class T>
+int32_t guided_logits(const LaunchContext& context, const GuidedLogits<T>& a, cfgd_status* status) {
   if (const int32_t code = check_size(a.rows, a.vocab, "cond", status)) return code;
   if (a.rows == 0 || a.vocab == 0) return CFGD_OK;
-  const int64_t tiles = (a.vocab + kCombineTile - 1) / kCombineTile;
-  const dim3 grid(static_cast<unsigned>(a.rows), static_cast<unsigned>(tiles < kMaxGridY ? tiles : kMaxGridY));
-  CFGD_LAUNCH(combine_rows, grid, dim3(kCombineThreads), 0, context.stream, a, context.fault);
+  const int64_t rows = a.scales ? a.rows : 1, row_length = a.scales ? a.vocab : a.rows * a.vocab;
+  const int64_t tiles = (row_length + kCombineTile<T> - 1) / kCombineTile<T>;
+  const dim3 grid(static_cast<unsigned>(rows), static_cast<unsigned>(tiles < kMaxGridY ? tiles : kMaxGridY));
+  CFGD_LAUNCH(combine_rows<T>, grid, dim3(kCombineThreads), 0, context.stream, a, row_length,
+              1 / static_cast<double>(a.vocab), context.fault);
   return CFGD_OK;
 }
 
-int32_t sample_guided(const LaunchContext& context, const SampleGuidedArgs& a, cfgd_status* status) {
+template <class T>
+int32_t sample_guided(const LaunchContext& context, const SampleGuided<T>& a, cfgd_status* status) {
   if (const int32_t code = check_size(a.rows, a.vocab, "cond", status)) return code;
   if (a.rows == 0) return CFGD_OK;
-  return a.vocab <= kShortRow ? launch_rows(sample_rows<kShortThreads>, kShortThreads, context, a, status)
-                              : launch_rows(sample_rows<kLongThreads>, kLongThreads, context, a, status);
+  return a.vocab <= kShortRow ? launch_rows(sample_rows<T, kShortThreads>, kShortThreads, context, a, status)
+                              : launch_rows(sample_rows<T, kLongThreads>, kLongThreads, context, a, status);
 }
 
-int32_t decode_sample(const LaunchContext& context, const DecodeSampleArgs& a, cfgd_status* status) {
+template <class T>
+int32_t decode_sample(const LaunchContext& context, const DecodeSample<T>& a, cfgd_status* status) {
   if (const int32_t code = check_size(a.rows, a.vocab, "logits", status)) return code;
   if (a.rows == 0) return CFGD_OK;
   const int32_t code = a.vocab <= kShortRow
-                           ? launch_rows(decode_rows<kShortThreads>, kShortThreads, context, a, status)
-                           : launch_rows(decode_rows<kLongThreads>, kLongThreads, context, a, status);
+                           ? launch_rows(decode_rows<T, kShortThreads>, kShortThreads, context, a, status)
+                           : launch_rows(decode_rows<T, kLongThreads>, kLongThreads, context, a, status);
   if (code != CFGD_OK) return code;
-  CFGD_LAUNCH(decode_books, dim3(1), dim3(kShortThreads), 0, context.stream, a, context.fault);
+  CFGD_LAUNCH(decode_books<T>, dim3(1), dim3(kShortThreads), 0, context.stream, a, context.fault);
   return CFGD_OK;
+}
+
+template <class T>
+void register_for(CudaTable& table, DType type) {
+  set<GuidedLogits<T>, guided_logits<T>>(table, {Op::guided_logits, type}, explain_guidance);
+  set<SampleGuided<T>, sample_guided<T>>(table, {Op::sample_guided, type}, explain_guidance);
+  set<DecodeSample<T>, decode_sample<T>>(table, {Op::decode_sample, type}, explain_guidance);
 }
 
 }  // namespace
 
 void register_cuda_guidance(CudaTable& table) {
-  set<GuidedLogitsArgs, guided_logits>(table, Op::guided_logits, explain_guidance);
-  set<SampleGuidedArgs, sample_guided>(table, Op::sample_guided, explain_guidance);
-  set<DecodeSampleArgs, decode_sample>(table, Op::decode_sample, explain_guidance);
+  register_for<float>(table, DType::f32);
+  register_for<bf16>(table, DType::bf16);
 }
 
 }  // namespace cfgd

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "cuda/reduce.cuh"
+#include "cuda/search.cuh"
 #include "ops/guidance/combine.cuh"
 #include "ops/guidance/guidance.h"
 #include "ops/random/philox.h"
@@ -18,26 +18,23 @@ namespace cfgd {
 
 /// One row's branches. `cache`, in shared memory, holds the combined logits if it is there; they are combined again at
 /// every visit if not.
+template <class T>
 struct LogitRow {
-  const float* cond;
-  const float* uncond;  // cond itself where there is no guidance
+  const T* cond;
+  const T* uncond;  // cond itself where there is no guidance
   Guidance guidance;
   float* cache;  // or null
   int64_t vocab;
 
   __device__ float operator[](int64_t t) const {
-    return cache ? cache[t] : guidance(cond[t], uncond[t]);
+    return cache ? cache[t] : guidance(widened(cond[t]), widened(uncond[t]));
   }
 };
 
 /// A float as an unsigned integer of the same order.
 __device__ inline uint32_t ordered(float x) {
-  union {
-    float value;
-    uint32_t bits;
-  } u;
-  u.value = x + 0.0f;  // −0 and +0 are one value
-  return u.bits & 0x80000000u ? ~u.bits : u.bits | 0x80000000u;
+  const uint32_t bits = bits_of(x + 0.0f);  // −0 and +0 are one value
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
 struct RowSummary {
@@ -47,8 +44,8 @@ struct RowSummary {
 };
 
 /// Reads a row once: fills its cache and finds its largest logit.
-template <int kThreads>
-__device__ RowSummary summarize(const LogitRow& row, int& phase) {
+template <int kThreads, class T>
+__device__ RowSummary summarize(const LogitRow<T>& row, int& phase) {
   // Logit and token in one number whose order is: larger logit first, then lower token.
   unsigned long long found[2] = {0, 0};
   const auto visit = [&](int64_t t, float c, float u) {
@@ -61,19 +58,21 @@ __device__ RowSummary summarize(const LogitRow& row, int& phase) {
       found[0] = found[0] > rank ? found[0] : rank;
     }
   };
+  constexpr int kCount = kPack<T>;
   int64_t done = 0;
   if (aligned16(row.cond) && aligned16(row.uncond)) {
-    done = row.vocab & ~int64_t{3};
-    for (int64_t t = 4 * threadIdx.x; t < done; t += 4 * kThreads) {
-      const float4 c = *reinterpret_cast<const float4*>(row.cond + t);
-      const float4 u = *reinterpret_cast<const float4*>(row.uncond + t);
-      visit(t, c.x, u.x);
-      visit(t + 1, c.y, u.y);
-      visit(t + 2, c.z, u.z);
-      visit(t + 3, c.w, u.w);
+    done = row.vocab / kCount * kCount;
+#pragma unroll 2
+    for (int64_t t = kCount * threadIdx.x; t < done; t += kCount * kThreads) {
+      float c[kCount], u[kCount];
+      load_pack(row.cond + t, c);
+      load_pack(row.uncond + t, u);
+#pragma unroll
+      for (int k = 0; k < kCount; k++) visit(t + k, c[k], u[k]);
     }
   }
-  for (int64_t t = done + threadIdx.x; t < row.vocab; t += kThreads) visit(t, row.cond[t], row.uncond[t]);
+  for (int64_t t = done + threadIdx.x; t < row.vocab; t += kThreads)
+    visit(t, widened(row.cond[t]), widened(row.uncond[t]));
   reduce_block<Maximum, kThreads>(found, phase);  // its barrier also completes the cache
 
   RowSummary summary{-INFINITY, -1, -1};
@@ -94,86 +93,90 @@ struct Support {
 
 struct Drawn {
   int64_t token;
-  float log_prob;
+  double mass;  // of the support, where the best token weighs 1
 };
 
-/// Draws from a row whose summary has a best and no bad token.
-template <int kThreads>
-__device__ Drawn draw(const LogitRow& row, const RowSummary& summary, const DrawOptions& options, uint64_t stream,
-                      uint32_t position, int& phase) {
-  if (options.temperature == 0) return {summary.best_token, 0.0f};
+/// 2^exponent, for exponents of normal numbers.
+__device__ inline float power_of_two(int exponent) { return float_of_bits(static_cast<uint32_t>(127 + exponent) << 23); }
+
+/// The fixed-point weights of a row.
+struct Weights {
+  float best, temperature;  // of logits times `magnify`
+  float magnify, inverse;   // 1 / temperature
+  int fraction;             // bits
+
+  __device__ Weights(float best_, float temperature_, int64_t vocab) : best(best_) {
+    // Brings temperatures from either end of float32 to where their inverse has all its digits.
+    magnify = temperature_ < 0x1p-60f ? 0x1p90f : temperature_ > 0x1p60f ? 0x1p-60f : 1.0f;
+    temperature = temperature_ * magnify;
+    inverse = 1 / temperature;
+    int token_bits = 0;
+    while (token_bits < 31 && (int64_t{1} << token_bits) < vocab) token_bits++;
+    fraction = token_bits <= 23 ? 40 : 63 - token_bits;  // the sum of a whole row stays below 2⁶⁴
+  }
+  __device__ unsigned long long of(float logit) const {
+    // The quotient by temperature, rounded correctly, without the branches of a division.
+    const float x = (logit - best) * magnify, near = x * inverse;
+    const float quotient = fmaf(fmaf(-near, temperature, x), inverse, near);
+    return near > -40 ? static_cast<unsigned long long>(expf(quotient) * power_of_two(fraction)) : 0;
+  }
+};
+
+/// Draws from a row with a finite logit and no bad token, at a temperature above 0.
+///
+/// Three passes over the cached row for each of top-k and top-p, and one for the draw.
+template <int kThreads, class T>
+__device__ Drawn draw(const LogitRow<T>& row, float best, const DrawOptions& options, uint64_t stream,
+                      uint32_t position) {
   const int64_t vocab = row.vocab;
-  int token_bits = 0;
-  while (token_bits < 31 && (int64_t{1} << token_bits) < vocab) token_bits++;
-  // The sum of a whole row stays below 2⁶⁴.
-  const int fraction = token_bits <= 23 ? 40 : 63 - token_bits;
-  const float unit = static_cast<float>(1ull << fraction);
-  const auto weight_of = [&](float logit) {
-    return static_cast<unsigned long long>(expf((logit - summary.best) / options.temperature) * unit);
-  };
-
-  // The place, by falling key and then rising token, at which the sum of weight_at(token, logit) reaches the target.
-  // Items of one key weigh the same.
-  const auto support_reaching = [&](unsigned long long target, const auto& weight_at) {
-    Support support;
-    support.key = reaching<kThreads>(vocab, 32, target, phase, [&](int64_t t) {
-      const float logit = row[t];
-      return Item{ordered(logit), weight_at(t, logit)};
-    });
-    unsigned long long sums[2] = {0, 0};  // above the key, at the key
-    for (int64_t t = threadIdx.x; t < vocab; t += kThreads) {
-      const float logit = row[t];
-      const uint32_t key = ordered(logit);
-      if (key >= support.key) sums[key == support.key] += weight_at(t, logit);
-    }
-    reduce_block<Sum, kThreads>(sums, phase);
-    const unsigned long long needed = target - sums[0];
-    support.last = vocab - 1;
-    if (needed < sums[1]) {
-      const uint32_t falling = reaching<kThreads>(vocab, token_bits, needed, phase, [&](int64_t t) {
-        const float logit = row[t];
-        return Item{static_cast<uint32_t>(vocab - 1 - t), ordered(logit) == support.key ? weight_at(t, logit) : 0};
-      });
-      support.last = vocab - 1 - falling;
-    }
-    return support;
-  };
-  const auto total_of = [&](const Support& support) {
-    unsigned long long sum[1] = {0};
-    for (int64_t t = threadIdx.x; t < vocab; t += kThreads) {
-      const float logit = row[t];
-      if (support.has(ordered(logit), t)) sum[0] += weight_of(logit);
-    }
-    reduce_block<Sum, kThreads>(sum, phase);
-    return sum[0];
-  };
-
+  const Weights weights(best, options.temperature, vocab);
   Support support{0, vocab - 1};
-  if (options.top_k && options.top_k < vocab)
-    support = support_reaching(static_cast<unsigned long long>(options.top_k), [](int64_t, float) { return 1ull; });
-  unsigned long long total = total_of(support);
-  if (options.top_p < 1) {
-    const double p = options.top_p;
-    const double target = ceil((p - 1e-6 * p * (1 - p)) * static_cast<double>(total));
+#pragma unroll 1
+  for (int by_mass = 0; by_mass <= 1; by_mass++) {
+    if (by_mass ? options.top_p == 1 : options.top_k == 0 || options.top_k >= vocab) continue;
     const Support wide = support;
-    support = support_reaching(static_cast<unsigned long long>(target), [&](int64_t t, float logit) {
-      return wide.has(ordered(logit), t) ? weight_of(logit) : 0ull;
-    });
-    total = total_of(support);
+    // The place, by falling key and then rising token, at which the sum reaches the target.
+    const Selected selected = select_key<kThreads>(
+        vocab, [&](int64_t t) { return ordered(row[t]); },
+        [&](int64_t t) {
+          if (!by_mass) return 1ull;
+          const float logit = row[t];
+          return wide.has(ordered(logit), t) ? weights.of(logit) : 0ull;
+        },
+        [&](unsigned long long total) {
+          if (!by_mass) return static_cast<unsigned long long>(options.top_k);
+          const double p = options.top_p, mass = ceil((p - 1e-6 * p * (1 - p)) * static_cast<double>(total));
+          return mass < static_cast<double>(total) ? static_cast<unsigned long long>(mass) : total;
+        });
+    support = {selected.key, vocab - 1};
+    if (by_mass && wide.key == selected.key) support.last = wide.last;
+    if (selected.needed < selected.at) {
+      // Items of one key weigh the same: as many of them as it takes.
+      support.last = first_reaching<kThreads>(
+                         vocab,
+                         [&](int64_t t) {
+                           const float logit = row[t];
+                           if (ordered(logit) != selected.key || t > support.last) return 0ull;
+                           return by_mass ? weights.of(logit) : 1ull;
+                         },
+                         [&](unsigned long long) { return selected.needed; })
+                         .index;
+    }
   }
 
-  const double uniform = philox_uniform(philox(options.seed, stream, position, kPurposeSample));
-  unsigned long long below = static_cast<unsigned long long>(uniform * static_cast<double>(total));
-  if (below >= total) below = total - 1;
-  // The first token at which the running sum, in token order, exceeds what was drawn.
-  const uint32_t falling = reaching<kThreads>(vocab, token_bits, below + 1, phase, [&](int64_t t) {
-    const float logit = row[t];
-    return Item{static_cast<uint32_t>(vocab - 1 - t), support.has(ordered(logit), t) ? weight_of(logit) : 0ull};
-  });
-  const int64_t token = vocab - 1 - falling;
-  const double mass = static_cast<double>(total) / static_cast<double>(1ull << fraction);
-  const double log_prob = (static_cast<double>(row[token]) - summary.best) / options.temperature - log(mass);
-  return {token, static_cast<float>(log_prob)};
+  // The first token at which the running sum, in token order, exceeds what is drawn.
+  const Reached reached = first_reaching<kThreads>(
+      vocab,
+      [&](int64_t t) {
+        const float logit = row[t];
+        return support.has(ordered(logit), t) ? weights.of(logit) : 0ull;
+      },
+      [&](unsigned long long total) {
+        const double uniform = philox_uniform(philox(options.seed, stream, position, kPurposeSample));
+        const unsigned long long below = static_cast<unsigned long long>(uniform * static_cast<double>(total));
+        return below < total ? below + 1 : total;
+      });
+  return {reached.index, static_cast<double>(reached.total) * power_of_two(-weights.fraction)};
 }
 
 }  // namespace cfgd
