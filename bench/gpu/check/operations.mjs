@@ -11,7 +11,7 @@ import { filled, placed } from './inputs.mjs';
 
 // Functions of the addon that are no operations on tensors.
 const OTHERS =
-  /^(setErrorClasses|isa|threads|createTensor|device.*|cuda.*|synchronize|memory|setMemoryLimit|trimMemory|.*Program|.*Now|NativeTensor|time.*|allowTf32|tf32.*|doctor|describe.*|probe.*)$/;
+  /^(setErrorClasses|setOption|isa|threads|createTensor|device.*|cuda.*|synchronize|memory|setMemoryLimit|trimMemory|.*Program|.*Timer|.*Now|NativeTensor)$/;
 
 async function results(device, values, run) {
   const tensors = placed(device, values);

@@ -26,7 +26,7 @@ await stage(async ({ gpu, small, report }) => {
       const steps = trainer.run(sequences(prompts, prompt, config.vocabularySize, 3), { steps: 10_000 });
       gpu.memory({ resetPeak: true });
       try {
-        const time = await timedOnHost(() => steps.next(), { rounds: 5 });
+        const time = await timedOnHost(() => steps.next(), { warmUp: 4, rounds: 5 });
         return { ...time, tokens: prompts * samples * answer, peak: gpu.memory().peak };
       } finally {
         await steps.return();

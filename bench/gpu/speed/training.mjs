@@ -26,7 +26,7 @@ await stage(async ({ gpu, small, report }) => {
       const steps = trainer.run({ steps: 10_000 });
       gpu.memory({ resetPeak: true });
       try {
-        const time = await timedOnHost(() => steps.next());
+        const time = await timedOnHost(() => steps.next(), { warmUp: 4 });
         return { ...time, tokens: rows * positions, peak: gpu.memory().peak };
       } finally {
         await steps.return();
