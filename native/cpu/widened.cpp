@@ -107,6 +107,7 @@ void swap(DistillationLossArgs& a, Copies& c) {
 }
 void swap(DiversityRewardArgs& a, Copies& c) { c.in(a.embeddings, a.prompts * a.samples * a.dimensions); }
 
+void swap(FillArgs& a, Copies& c) { c.out(a.out, a.n); }
 void swap(AddArgs& a, Copies& c) { c.in(a.a, a.n), c.in(a.b, a.n), c.out(a.out, a.n); }
 void swap(AccumulateArgs& a, Copies& c) { c.in_out(a.target, a.n), c.in(a.source, a.n); }
 void swap(ScaleArgs& a, Copies& c) { c.in(a.x, a.n), c.out(a.out, a.n); }
@@ -190,6 +191,7 @@ void swap(CrossEntropyArgs& a, Copies& c) { c.in(a.logits, a.rows * a.vocab), c.
 
 template <class Args>
 int32_t run(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
+  if (!args) return CFGD_OK;  // has_widened
   Args copy;
   if (bytes != sizeof copy) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: a wrong size of arguments", Variant(op).code());
   std::memcpy(&copy, args, sizeof copy);
@@ -210,6 +212,7 @@ int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* sta
     case Op::decode_sample: return run<DecodeSampleArgs>(op, args, bytes, status);
     case Op::distillation_loss: return run<DistillationLossArgs>(op, args, bytes, status);
     case Op::diversity_reward: return run<DiversityRewardArgs>(op, args, bytes, status);
+    case Op::fill: return run<FillArgs>(op, args, bytes, status);
     case Op::add: return run<AddArgs>(op, args, bytes, status);
     case Op::accumulate: return run<AccumulateArgs>(op, args, bytes, status);
     case Op::scale: return run<ScaleArgs>(op, args, bytes, status);
@@ -237,6 +240,11 @@ int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* sta
     case Op::cross_entropy: return run<CrossEntropyArgs>(op, args, bytes, status);
     default: return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in bfloat16", Variant(op).code());
   }
+}
+
+bool has_widened(Op op) {
+  cfgd_status status{};
+  return launch_widened(op, nullptr, 0, &status) == CFGD_OK;
 }
 
 }  // namespace cfgd

@@ -19,15 +19,19 @@ __device__ inline bool failed(const FaultPort& port) {
   return *static_cast<const volatile unsigned long long*>(&port.record->launch) != 0;
 }
 
-/// row ≤ kFaultMaxRow, item ≤ kFaultMaxItem, 0 ≤ kind < 2^kFaultKindBits. `limit` is the same for all faults of a
-/// launch that have one.
-__device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t item, int kind, int64_t limit = 0) {
+/// row ≤ kFaultMaxRow, item ≤ kFaultMaxItem, 0 ≤ kind < 2^kFaultKindBits.
+__device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t item, int kind) {
   const unsigned long long site = static_cast<unsigned long long>(row) << (kFaultItemBits + kFaultKindBits) |
                                   static_cast<unsigned long long>(item) << kFaultKindBits |
                                   static_cast<unsigned long long>(kind);
   atomicCAS(&port.record->launch, 0ull, port.launch);
   atomicMin(&port.record->site, site);
-  if (limit) port.record->limit = limit;
+}
+
+/// As above, with a `bound` that is the same in all threads of the launch.
+__device__ inline void raise_fault(const FaultPort& port, int64_t row, int64_t item, int kind, int64_t bound) {
+  port.record->bound = bound;  // all who write it write the same
+  raise_fault(port, row, item, kind);
 }
 
 }  // namespace cfgd

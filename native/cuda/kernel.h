@@ -16,6 +16,8 @@ struct LaunchContext {
   FaultPort fault;
   size_t shared_limit;  // bytes of shared memory that a block can have
   int multiprocessors;
+  int device;
+  bool tf32;  // CFGD_OPTION_TF32
 };
 
 /// Enqueues the kernels of an operation on its arguments.
@@ -46,7 +48,7 @@ class CudaTable {
   CudaEntry entries_[2][static_cast<uint32_t>(Op::count)];
 };
 
-/// Turns an error of the CUDA runtime into a status; `doing` says what failed.
+/// Turns an error of the CUDA runtime into a status with cause and remedy; `doing` says what failed.
 int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status);
 
 /// Adapts `int32_t launch(const LaunchContext&, const Args&, cfgd_status*)` to a table entry.
@@ -78,12 +80,14 @@ void set_list(CudaTable& table, Variant variant, CudaExplainer explain) {
   };
 }
 
-/// For operations without faults.
+/// For operations that cannot fail.
 inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
-  return cfgd_fail(status, CFGD_DEVICE, "", "an operation that cannot fail reported a fault");
+  return cfgd_fail(status, CFGD_DEVICE, "", "a fault was reported by an operation that has none");
 }
 
 void register_cuda_guidance(CudaTable& table);
 void register_cuda_matmul(CudaTable& table);
+void register_cuda_elementwise(CudaTable& table);
+void register_cuda_norm(CudaTable& table);
 
 }  // namespace cfgd
