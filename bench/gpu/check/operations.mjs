@@ -20,7 +20,9 @@ async function results(device, values, run) {
     return { shape: tensor.shape(), dtype: tensor.dtype(), data: await tensor.read() };
   });
   try {
-    return await Promise.all(read);
+    const all = await Promise.all(read);
+    await device.synchronize(); // rejects for an operation that failed and left no trace in what was read
+    return all;
   } finally {
     for (const tensor of [...Object.values(tensors), ...outputs]) tensor.dispose();
   }

@@ -14,6 +14,7 @@ await stage(async ({ gpu, seed = randomInt(2 ** 31), report }) => {
         const tensors = placed(gpu, filled(inputs, dtype, seed));
         const outputs = run(tensors);
         await Promise.all(outputs.map((tensor) => tensor.read()));
+        await gpu.synchronize();
         for (const tensor of [...Object.values(tensors), ...outputs]) tensor.dispose();
         // Fresh memory for the next one: what is read beyond a tensor is then more likely to be nobody's.
         await gpu.trimMemory();

@@ -28,6 +28,7 @@ export async function timed(gpu, sets, call) {
       for (let i = 0; i < calls; i++) call(sets[next++ % sets.length]);
     });
   for (const _ of sets) await round(1);
+  await gpu.synchronize(); // rejects when a call has failed, which the time of it would not tell
   const once = Math.min(await round(1), await round(1));
   const calls = Math.min(MOST_CALLS, Math.max(1, Math.round(ROUND / Math.max(once, 1e-3))));
   const times = [];
