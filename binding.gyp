@@ -57,7 +57,10 @@
       "native/cuda/settle.cpp",
       "native/cuda/staging.cpp",
       "native/ops/guidance/cuda.cu",
+      "native/ops/nn/activation/cuda.cu",
+      "native/ops/nn/attention/cuda.cu",
       "native/ops/nn/elementwise/cuda.cu",
+      "native/ops/nn/embedding/cuda.cu",
       "native/ops/nn/matmul/cuda.cu",
       "native/ops/nn/norm/cuda.cu"
     ],

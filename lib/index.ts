@@ -39,5 +39,12 @@ export { type Device, type DeviceName, device } from './tensor/device.ts';
 export * as operations from './tensor/operations.ts';
 export { keep, scope } from './tensor/scope.ts';
 export { type ComputeType, type DType, Tensor } from './tensor/tensor.ts';
-export { type RolloutSource, type RunOptions, type StepMetrics, Trainer, type TrainerOptions } from './trainer.ts';
+export {
+  type ResumeOptions,
+  type RolloutSource,
+  type RunOptions,
+  type StepMetrics,
+  Trainer,
+  type TrainerOptions,
+} from './trainer.ts';
 export type { OptimizerOptions } from './training/optimizer.ts';

@@ -229,13 +229,13 @@ interface NnAddon {
   l2NormalizeForward(x: T): [y: T, inverseNorm: T];
   l2NormalizeBackward(gradY: T, y: T, inverseNorm: T): T;
 
-  /** table [vocab, n] (float32), ids int32 [...] → [..., n] of `dtype` (float32); an id out of range is an error. */
+  /** table [vocab, n], ids int32 [...] → [..., n] of type float32 or bfloat16; an id out of range is an error. */
   embeddingForward(table: T, ids: T, dtype?: DType): T;
-  /** Gradient of the table, summed in a fixed order. */
+  /** Gradient of the table (float32), summed in a fixed order. */
   embeddingBackward(gradOut: T, ids: T, vocab: number): T;
-  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], [rows, n] float32; an empty range gives 0. The
-   *  gradient is of `dtype` (float32). */
+  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], float32 [rows, n]; an empty range gives 0. */
   maskedMeanForward(x: T, starts: T, ends: T): T;
+  /** Of type float32 or bfloat16. */
   maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number, dtype?: DType): T;
 
   activationForward(kind: Activation, x: T): T;

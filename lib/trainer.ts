@@ -8,6 +8,7 @@ import { type Generation, Sampler } from './sampler.ts';
 import { negativesOf, scalesOf } from './sampling-options.ts';
 import {
   describeTrainer,
+  type ResumeOptions,
   type SavedTrainer,
   savedTrainerOptions,
   saveFrozenModels,
@@ -22,6 +23,7 @@ import { Optimizer } from './training/optimizer.ts';
 import { learningRateAt } from './training/schedule.ts';
 import { loadTraining, restoreTraining, saveTraining } from './training/training-file.ts';
 
+export type { ResumeOptions } from './trainer-file.ts';
 export type { RolloutSource, TrainerOptions } from './trainer-options.ts';
 
 /** What a step reports. */
@@ -276,12 +278,13 @@ export class Trainer {
   }
 
   /**
-   * A trainer that goes on where `save` left off, bit for bit. Models and embedders that are not built in must be given
-   * again; any option given here replaces the saved one.
+   * A trainer that goes on where `save` left off, bit for bit on the same device and instruction set. Models and embedders
+   * that are not built in must be given again; any option given here replaces the saved one.
    *
-   * Rejects with CheckpointError when files are missing, damaged, or need a model that was not given.
+   * Rejects with CheckpointError when files are missing, damaged, or need a model that was not given, with DeviceError
+   * when the device is not there.
    */
-  static async resume(folder: string, given: Partial<TrainerOptions> = {}): Promise<Trainer> {
+  static async resume(folder: string, given: ResumeOptions = {}): Promise<Trainer> {
     const path = join(folder, TRAINER_FILES.training);
     const file = await loadTraining(path, KIND);
     const trainer = new Trainer(await savedTrainerOptions(folder, file.options as SavedTrainer, given));

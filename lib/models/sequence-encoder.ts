@@ -55,6 +55,11 @@ export class SequenceEncoder {
     return this.config.vocabularySize;
   }
 
+  /** The type of what flows between the layers; embeddings are float32. */
+  get compute(): ComputeType {
+    return this.#stack.compute;
+  }
+
   get dimensions(): number {
     return this.config.dimensions;
   }
@@ -73,9 +78,9 @@ export class SequenceEncoder {
     });
   }
 
-  /** An encoder of the same config with a copy of the weights. */
+  /** An encoder of the same config on the same device, with a copy of the weights. To another device: `save` and `load`. */
   clone(): SequenceEncoder {
-    const copy = new SequenceEncoder(this.config, { device: this.device, compute: this.#stack.compute });
+    const copy = new SequenceEncoder(this.config, { device: this.device, compute: this.compute });
     copyWeights(this, copy);
     return copy;
   }
@@ -85,10 +90,14 @@ export class SequenceEncoder {
     return saveModel(path, SequenceEncoder.kind, this.config, this.#parameters, options);
   }
 
-  /** Reads what `save` wrote. Rejects with CheckpointError when it is damaged or of another kind. */
+  /**
+   * Reads what `save` wrote onto a device (default 'auto'), to compute in a type (default 'float32'): the file holds
+   * neither. Rejects with CheckpointError when it is damaged or of another kind, with DeviceError when the device is not
+   * there.
+   */
   static async load(
     path: string,
-    { device = 'auto', compute = 'float32' }: { device?: DeviceName; compute?: ComputeType } = {},
+    { device = 'auto', compute = 'float32' }: { device?: DeviceName | Device; compute?: ComputeType } = {},
   ): Promise<SequenceEncoder> {
     const place = await deviceByName(device);
     checkedCompute(compute);

@@ -25,18 +25,22 @@ export interface TransformerLMConfig extends TransformerConfig {
 
 export type TransformerLMOptions = TransformerOptions & { tied?: boolean };
 
-/** Where and how a model computes, and from which seed its weights start. */
-export interface PlacementOptions<C extends ComputeType = 'float32'> {
+/** Where and how a model computes. */
+export interface Placement<C extends ComputeType = ComputeType> {
   /** Default: the CPU. */
   device?: Device;
-  /** Default 0. */
-  seed?: number;
   /**
    * Type of what flows between the layers, the key/value cache and the logits; default 'float32'. With 'bfloat16' matrix
    * products are of values rounded to it, summed in float32. Weights, their gradients and statistics stay float32. Meant
    * for GPUs: the CPU computes it correctly and slowly.
    */
   compute?: C;
+}
+
+/** Where and how a model computes, and from which seed its weights start. */
+export interface PlacementOptions<C extends ComputeType = 'float32'> extends Placement<C> {
+  /** Default 0. */
+  seed?: number;
 }
 
 /** Decoder-only transformer with pre-norm blocks. */
@@ -105,7 +109,7 @@ export class TransformerLM<C extends ComputeType = 'float32'> implements Languag
     return this.#output ? this.#output.apply(y) : linear(y, this.stack.embedding, { transpose: true });
   }
 
-  /** A model of the same config with a copy of the weights. */
+  /** A model of the same config on the same device, with a copy of the weights. To another device: `save` and `load`. */
   clone(): TransformerLM<C> {
     const copy = new TransformerLM(this.config, { device: this.device, compute: this.compute });
     copyWeights(this, copy);
@@ -117,10 +121,14 @@ export class TransformerLM<C extends ComputeType = 'float32'> implements Languag
     return saveModel(path, TransformerLM.kind, this.config, this.#parameters, options);
   }
 
-  /** Reads what `save` wrote. Rejects with CheckpointError when it is damaged or of another kind. */
+  /**
+   * Reads what `save` wrote onto a device (default 'auto'), to compute in a type (default 'float32'): the file holds
+   * neither. Rejects with CheckpointError when it is damaged or of another kind, with DeviceError when the device is not
+   * there.
+   */
   static async load<C extends ComputeType = 'float32'>(
     path: string,
-    { device = 'auto', compute = 'float32' as C }: { device?: DeviceName; compute?: C } = {},
+    { device = 'auto', compute = 'float32' as C }: { device?: DeviceName | Device; compute?: C } = {},
   ): Promise<TransformerLM<C>> {
     const place = await deviceByName(device);
     checkedCompute(compute);

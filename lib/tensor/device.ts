@@ -126,17 +126,23 @@ async function best(): Promise<Device> {
   return deviceOf('cpu');
 }
 
+/** Whether a text is the name of a device, there or not. */
+export function isDeviceName(text: string): text is DeviceName {
+  return /^(auto|cpu|cuda(:(0|[1-9]\d{0,2}))?)$/.test(text);
+}
+
 /**
  * Resolves a device name: 'cpu', 'cuda' (the first GPU), 'cuda:1' and so on, or 'auto' (the default): the first GPU when
  * the CUDA backend is built, has a kernel for every operation and can use it, otherwise the CPU. A GPU is first tried in a
  * child process, once, so that a broken driver cannot end or block this one. Rejects with DeviceError, saying what is
- * missing and what to do, when a device is not there; 'auto' always resolves.
+ * missing and what to do, when a device is not there; 'auto' always resolves. A Device is given back as it is.
  */
-export async function device(name: DeviceName = 'auto'): Promise<Device> {
+export async function device(name: DeviceName | Device = 'auto'): Promise<Device> {
+  if (name instanceof Device) return name;
   if (name === 'cpu') return deviceOf('cpu');
   if (name === 'auto') return best();
   const id = name === 'cuda' ? 'cuda:0' : name;
-  if (!/^cuda:\d{1,3}$/.test(id)) {
+  if (!isDeviceName(id)) {
     throw new DeviceError(`device: expected 'auto', 'cpu', 'cuda' or 'cuda:<index>', got '${name}'`, 'device');
   }
   if (!devices.has(id)) await probe(id);

@@ -89,5 +89,6 @@ void register_cuda_guidance(CudaTable& table);
 void register_cuda_matmul(CudaTable& table);
 void register_cuda_elementwise(CudaTable& table);
 void register_cuda_norm(CudaTable& table);
+void register_cuda_attention(CudaTable& table);
 
 }  // namespace cfgd

@@ -21,6 +21,9 @@ inline dim3 strip_grid(int64_t strips, int unroll) {
   return dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks < kStripBlocks ? blocks : kStripBlocks));
 }
 
+/// A grid of this many blocks, or of as many as a grid can have, for kernels that stride over the rest.
+inline dim3 grid_of(int64_t blocks) { return dim3(static_cast<unsigned>(blocks < INT32_MAX ? blocks : INT32_MAX)); }
+
 /// Whether all addresses allow accesses of 16 bytes. Host code.
 inline bool all_aligned16(std::initializer_list<const void*> addresses) {
   uintptr_t bits = 0;

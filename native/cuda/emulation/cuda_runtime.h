@@ -81,6 +81,16 @@ inline unsigned __ballot_sync(unsigned mask, bool predicate) {
   for (unsigned lane = 0; lane < 32; lane++) votes |= (exchange.all[lane] & 1u) << lane;
   return votes;
 }
+/// The lanes whose value is that of this lane.
+inline unsigned __match_any_sync(unsigned mask, unsigned value) {
+  const ::cfgd::emulation::WarpExchange exchange = ::cfgd::emulation::warp_exchange();
+  *exchange.mine = value;
+  ::cfgd::emulation::warp_barrier(mask);
+  unsigned same = 0;
+  for (unsigned lane = 0; lane < 32; lane++) same |= static_cast<unsigned>(exchange.all[lane] == value) << lane;
+  return same;
+}
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline bool __any_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, predicate) != 0; }
 inline bool __all_sync(unsigned mask, bool predicate) { return __ballot_sync(mask, predicate) == mask; }
 template <class T>
@@ -88,9 +98,15 @@ T __ldg(const T* address) {
   return *address;
 }
 inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float x, float y) { return x / y; }
 inline float __logf(float x) { return std::log(x); }
 inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 inline void __threadfence() {}
+inline void sincospif(float x, float* sine, float* cosine) {
+  const double angle = 3.14159265358979323846 * static_cast<double>(x);
+  *sine = static_cast<float>(std::sin(angle));
+  *cosine = static_cast<float>(std::cos(angle));
+}
 
 // Threads of a block take turns, so plain reads and writes are atomic.
 template <class T>

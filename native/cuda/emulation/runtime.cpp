@@ -19,6 +19,12 @@ constexpr size_t kSharedOptIn = 56 << 10;
 constexpr int kMultiprocessors = 4;
 constexpr int kDriverVersion = 13000, kOldDriverVersion = 12040, kRuntimeVersion = 13000;
 
+/// CFGDISTILL_EMULATION_SHARED: what a block can have when it asks, in bytes, instead.
+size_t shared_opt_in() {
+  const char* bytes = std::getenv("CFGDISTILL_EMULATION_SHARED");
+  return bytes && *bytes ? std::strtoull(bytes, nullptr, 10) : kSharedOptIn;
+}
+
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local int device = 0;
 
@@ -151,7 +157,7 @@ cudaError_t cudaGetDevice(int* index) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   if (index < 0 || index >= device_count()) return noted(cudaErrorInvalidDevice);
   const bool old = at_fault("old-gpu");
-  *properties = {"emulated CUDA device", kMemory, kSharedOptIn, old ? 7 : 8, old ? 5 : 0, kMultiprocessors};
+  *properties = {"emulated CUDA device", kMemory, shared_opt_in(), old ? 7 : 8, old ? 5 : 0, kMultiprocessors};
   return cudaSuccess;
 }
 
@@ -199,7 +205,7 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
   Runtime& r = runtime();
   std::lock_guard lock(r.mutex);
-  if (value < 0 || static_cast<size_t>(value) > kSharedOptIn) return noted(cudaErrorInvalidValue);
+  if (value < 0 || static_cast<size_t>(value) > shared_opt_in()) return noted(cudaErrorInvalidValue);
   r.shared_limits[kernel] = static_cast<size_t>(value);
   return cudaSuccess;
 }

@@ -5,12 +5,9 @@
 #include <cstdint>
 
 #include "cuda/strip.cuh"
+#include "ops/nn/columns.h"
 
 namespace cfgd {
-
-// Lanes threads stand side by side, each on a few columns; the others stand below them, on other rows. Lanes is a power
-// of two of at most a warp.
-constexpr int kColumnThreads = 256;
 
 /// values[k] = their sum over the threads of the block whose index is the same modulo `lanes`, by halving: valid in the
 /// first `lanes` threads. Begins with a barrier.

@@ -25,6 +25,8 @@
 #pragma once
 #include <cstdint>
 
+#include "tensor/element.h"
+
 namespace cfgd {
 
 struct AttentionShape {
@@ -97,7 +99,7 @@ using AttentionDecodeArgs = AttentionDecode<float>;
 /// so that what a part holds, and the result, depends neither on the capacity nor on the batch. Each leaves its
 /// unnormalised sum, the maximum and the sum of its weights.
 constexpr int64_t kDecodePart = 128;
-constexpr int64_t decode_parts(int64_t capacity) { return (capacity + kDecodePart - 1) / kDecodePart; }
+CFGD_ANYWHERE constexpr int64_t decode_parts(int64_t capacity) { return (capacity + kDecodePart - 1) / kDecodePart; }
 
 /// Rotary positions (Su et al., "RoFormer", 2021) on queries and keys; values are copied. Halves are paired, as in
 /// GPT-NeoX and Llama: with h = head_dim / 2, for i < h and angle a_i = position · base^(−2i / head_dim),

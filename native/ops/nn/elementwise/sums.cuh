@@ -18,12 +18,12 @@ __global__ void __launch_bounds__(kColumnThreads) sum_row_chunks(SumRows<T> a, R
   if (skipped(port)) return;
   constexpr int kWidth = kPack<T>;
   float* sums = c.count > 1 ? a.partials : a.out;
-  for (int64_t task = blockIdx.x; task < c.count * c.tiles; task += gridDim.x) {
-    const int64_t chunk = task / c.tiles, left = task % c.tiles * c.lanes * kWidth;
+  for (int64_t task = blockIdx.x; task < c.count * c.tiles.count; task += gridDim.x) {
+    const int64_t chunk = task / c.tiles.count, left = task % c.tiles.count * c.tiles.lanes * kWidth;
     const int64_t top = chunk * c.rows, bottom = top + c.rows < a.rows ? top + c.rows : a.rows;
     float sum[kWidth];
-    sum_columns<kWidth, kVector>(a.x, a.n, top, bottom, left, c.lanes, sum);
-    if (static_cast<int>(threadIdx.x) < c.lanes) {
+    sum_columns<kWidth, kVector>(a.x, a.n, top, bottom, left, c.tiles.lanes, sum);
+    if (static_cast<int>(threadIdx.x) < c.tiles.lanes) {
       const int64_t column = left + int64_t{kWidth} * threadIdx.x;
 #pragma unroll
       for (int k = 0; k < kWidth; k++)
@@ -48,20 +48,18 @@ static __global__ void __launch_bounds__(kColumnThreads)
   }
 }
 
-inline dim3 grid_of(int64_t blocks) { return dim3(static_cast<unsigned>(blocks < INT32_MAX ? blocks : INT32_MAX)); }
-
 template <class T>
 int32_t sum_rows(const LaunchContext& context, const SumRows<T>& a, cfgd_status*) {
   if (a.n == 0) return CFGD_OK;
   const RowChunks c = row_chunks(a.rows, a.n, sum_rows_width(sizeof(T)));
   if (c.count > 0) {
     const auto kernel = a.n % kPack<T> == 0 && all_aligned16({a.x}) ? sum_row_chunks<T, true> : sum_row_chunks<T, false>;
-    CFGD_LAUNCH(kernel, grid_of(c.count * c.tiles), dim3(kColumnThreads), 0, context.stream, a, c, context.fault);
+    CFGD_LAUNCH(kernel, grid_of(c.count * c.tiles.count), dim3(kColumnThreads), 0, context.stream, a, c, context.fault);
   }
   if (c.count == 1) return CFGD_OK;
-  const int lanes = row_chunks(c.count, a.n, 1).lanes;
-  CFGD_LAUNCH(add_row_chunks, grid_of((a.n + lanes - 1) / lanes), dim3(kColumnThreads), 0, context.stream, a.partials,
-              c.count, a.out, a.n, lanes, context.fault);
+  const ColumnTiles tiles = column_tiles(a.n, 1);
+  CFGD_LAUNCH(add_row_chunks, grid_of(tiles.count), dim3(kColumnThreads), 0, context.stream, a.partials, c.count, a.out,
+              a.n, tiles.lanes, context.fault);
   return CFGD_OK;
 }
 

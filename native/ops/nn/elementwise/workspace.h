@@ -1,29 +1,27 @@
 // How sums are cut into chunks on CUDA, by the size of the problem alone, and so how much memory the chunks' sums need.
 // Host code.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+
+#include "ops/nn/columns.h"
 
 namespace cfgd {
 
-/// Rows per chunk of sum_rows: enough chunks to fill a large GPU, few enough that their sums are small beside x.
-/// `groups` rows are added at a time, of which `tiles` columns wide.
+/// Chunks of rows of sum_rows: enough of them to fill a large GPU, few enough that their sums are small beside x.
 struct RowChunks {
-  int lanes;      // threads side by side, each on `width` columns
-  int64_t tiles;  // of lanes · width columns
+  ColumnTiles tiles;
   int64_t rows;   // of a chunk
   int64_t count;  // of chunks
 };
 
 inline RowChunks row_chunks(int64_t rows, int64_t n, int width) {
-  constexpr int kThreads = 256;
   constexpr int64_t kEnough = 1024;  // blocks
-  RowChunks c{32, 0, 0, 0};
-  while (c.lanes > 1 && int64_t{c.lanes} / 2 * width >= n) c.lanes /= 2;
-  c.tiles = (n + int64_t{c.lanes} * width - 1) / (int64_t{c.lanes} * width);
+  RowChunks c{column_tiles(n, width), 0, 0};
   for (int turns = 32; turns >= 4; turns /= 2) {
-    c.rows = int64_t{turns} * (kThreads / c.lanes);
+    c.rows = int64_t{turns} * (kColumnThreads / c.tiles.lanes);
     c.count = (rows + c.rows - 1) / c.rows;
-    if (c.count * c.tiles >= kEnough) break;
+    if (c.count * c.tiles.count >= kEnough) break;
   }
   return c;
 }
