@@ -14,6 +14,8 @@ import { join } from 'node:path';
  * @property {Record<string, string>} [env]
  */
 
+const EMULATED = ['emulation', 'machine', 'several-devices'];
+
 const PEERS = [
   ['distillation_loss', 'loss', 100],
   ['elementwise', 'elementwise', 60],
@@ -85,8 +87,8 @@ export function stagesOf(setting) {
       env: rehearse ? {} : { CFGDISTILL_TEST_CUDA: 'real' },
       command: script(
         ...['node_modules/vitest/vitest.mjs', 'run', 'test/cuda', '--reporter=default'],
-        // Of the emulation, not of the device.
-        ...(rehearse ? [] : ['--exclude', 'test/cuda/emulation.test.ts']),
+        // Of the emulation, and of machines that only it can be.
+        ...(rehearse ? [] : EMULATED.flatMap((name) => ['--exclude', `test/cuda/${name}.test.ts`])),
       ),
     },
     {

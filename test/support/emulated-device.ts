@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -24,6 +25,9 @@ export function buildEmulation(...options: string[]): string {
 
 /** CFGDISTILL_TEST_CUDA=real runs the tests on the GPU, by the library that `npm run build:cuda` built. */
 export const ON_GPU = process.env.CFGDISTILL_TEST_CUDA === 'real';
+
+/** For what only the emulated device has: its faults, its counts, its size. */
+export const emulatedOnly = it.skipIf(ON_GPU);
 
 /** Makes device 'cuda' of this process the emulated one, unless a GPU is asked for. Must come before its first use. */
 export function useEmulatedDevice(): void {
