@@ -50,6 +50,8 @@
     "cuda_sources": [
       "native/cuda/backend.cpp",
       "native/cuda/check.cpp",
+      "native/cuda/cublaslt.cpp",
+      "native/cuda/cublaslt_library.cpp",
       "native/cuda/graph.cu",
       "native/cuda/memory.cpp",
       "native/cuda/open.cpp",
@@ -62,6 +64,9 @@
       "native/ops/nn/elementwise/cuda.cu",
       "native/ops/nn/embedding/cuda.cu",
       "native/ops/nn/matmul/cuda.cu",
+      "native/ops/nn/matmul/rows.cu",
+      "native/ops/nn/matmul/tensor_tiles.cu",
+      "native/ops/nn/matmul/tiles.cu",
       "native/ops/nn/norm/cuda.cu"
     ],
     "emulation_sources": [

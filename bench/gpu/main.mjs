@@ -129,6 +129,7 @@ async function main({ out, minutes, only, python, peers, rehearse }) {
   const env = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' };
   if (rehearse) {
     env.CFGDISTILL_CUDA_LIBRARY = join(root, 'build/emulation/plain/libcfgdistill_cuda_emulated.so');
+    env.CFGDISTILL_CUBLASLT_LIBRARY = 'none'; // one for GPUs would take the emulated streams for real
   }
   // What is left after the last stage is for the table.
   const deadline = begin + 60_000 * minutes - 5_000;

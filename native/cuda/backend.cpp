@@ -38,7 +38,7 @@ int32_t launch(void* handle, uint32_t op, const void* args, uint32_t bytes, cfgd
   const uint64_t number = device->capturing ? ++device->captured : ++device->launches;
   const uint64_t tag = tag_of(number, op) | (device->capturing ? kTagInGraph : 0);
   const LaunchContext context = {device->stream, {device->fault, tag}, device->properties.sharedMemPerBlockOptin,
-                                 device->properties.multiProcessorCount, device->index, device->tf32};
+                                 device->index, device->tf32, device->properties.multiProcessorCount, device->cublaslt};
   if (int32_t code = entry->launch(context, args, status)) return code;
   if (int32_t code = cuda_check(cudaGetLastError(), "launching a kernel", status)) return code;
   status->launch = number;

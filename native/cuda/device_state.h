@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda/cublaslt.h"
 #include "cuda/fault.h"
 #include "cuda/staging.h"
 #include "tensor/backend.h"
@@ -27,6 +28,7 @@ struct CudaDevice {
   uint64_t replays_seen = 0;      // FaultRecord::replays then
 
   bool tf32 = false;
+  CublasLt* cublaslt = nullptr;  // null where the library is not loaded
   cudaEvent_t timer[2] = {};  // start, stop
   bool timing = false;
 };

@@ -11,13 +11,16 @@
 
 namespace cfgd {
 
+class CublasLt;
+
 struct LaunchContext {
   cudaStream_t stream;
   FaultPort fault;
   size_t shared_limit;  // bytes of shared memory that a block can have
-  int multiprocessors;
   int device;
   bool tf32;  // CFGD_OPTION_TF32
+  int multiprocessors;
+  CublasLt* cublaslt;  // null where the library is not loaded
 };
 
 /// Enqueues the kernels of an operation on its arguments.
@@ -90,5 +93,7 @@ void register_cuda_matmul(CudaTable& table);
 void register_cuda_elementwise(CudaTable& table);
 void register_cuda_norm(CudaTable& table);
 void register_cuda_attention(CudaTable& table);
+void register_cuda_activation(CudaTable& table);
+void register_cuda_embedding(CudaTable& table);
 
 }  // namespace cfgd

@@ -54,6 +54,7 @@ int32_t prepare(CudaDevice& device, cfgd_status* status) {
   for (cudaEvent_t& event : device.timer)
     if (int32_t code = cuda_check(cudaEventCreateWithFlags(&event, cudaEventDefault), "making an event", status))
       return code;
+  if (int32_t code = CublasLt::open(&device.cublaslt, status)) return code;
   return clear_fault(device, status);
 }
 
@@ -91,6 +92,7 @@ void cuda_close(void* handle) {
   cudaSetDevice(device->index);
   if (device->stream) cudaStreamSynchronize(device->stream);
   device->staging.free();
+  delete device->cublaslt;
   for (cudaEvent_t event : device->timer)
     if (event) cudaEventDestroy(event);
   if (device->stream) cudaStreamDestroy(device->stream);

@@ -72,11 +72,6 @@ void add_device(Text& text, int index) {
 
 }  // namespace
 
-// Replaced by the file that loads cuBLASLt.
-__attribute__((weak)) void describe_cublaslt(char* text, uint32_t bytes) {
-  if (bytes) *text = 0;
-}
-
 void cuda_report(char* json, uint32_t bytes) {
   Text text(json, bytes);
   int driver = 0, runtime = 0;

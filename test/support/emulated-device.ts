@@ -31,7 +31,10 @@ export const emulatedOnly = it.skipIf(ON_GPU);
 
 /** Makes device 'cuda' of this process the emulated one, unless a GPU is asked for. Must come before its first use. */
 export function useEmulatedDevice(): void {
-  if (!ON_GPU) process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation();
+  if (ON_GPU) return;
+  process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation();
+  // A real one would take the emulated device's streams for real.
+  process.env.CFGDISTILL_CUBLASLT_LIBRARY ??= 'none';
 }
 
 type Order = 'forward' | 'reverse' | 'shuffled';

@@ -7,11 +7,12 @@ namespace cfgd::emulation {
 namespace {
 
 thread_local cudaStream_t capturing = nullptr;  // that this thread captures
+thread_local cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
 
 }  // namespace
 
 bool breaks_capture() {
-  if (!capturing) return false;
+  if (!capturing || capture_mode == cudaStreamCaptureModeRelaxed) return false;
   capturing->capture_error = cudaErrorStreamCaptureInvalidated;
   return true;
 }
@@ -47,6 +48,16 @@ cudaError_t flush(Runtime& r, cudaStream_t stream, const cfgd_emulated_event* un
 }
 
 }  // namespace cfgd::emulation
+
+// For a library that stands in for one of NVIDIA's: puts its work into a stream, to run when its turn comes.
+extern "C" __attribute__((visibility("default"))) int cfgd_emulation_enqueue(void* stream, void (*work)(void*),
+                                                                            void* context, void (*discard)(void*)) {
+  cfgd::emulation::Runtime& r = cfgd::emulation::runtime();
+  std::lock_guard lock(r.mutex);
+  const std::shared_ptr<void> owned(context, discard);
+  return cfgd::emulation::noted(cfgd::emulation::submit(r, static_cast<cudaStream_t>(stream), "library",
+                                                        [work, owned] { work(owned.get()); }));
+}
 
 using namespace cfgd::emulation;
 
@@ -131,6 +142,11 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream->capture = std::make_unique<cfgd_emulated_graph>();
   stream->capture_error = cudaSuccess;
   capturing = stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, capture_mode);
   return cudaSuccess;
 }
 

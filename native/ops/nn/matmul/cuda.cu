@@ -1,57 +1,71 @@
 #include <cuda_runtime.h>
 
+#include <type_traits>
+
+#include "cuda/cublaslt.h"
+#include "cuda/fault.cuh"
 #include "cuda/kernel.h"
 #include "cuda/launch.cuh"
+#include "ops/nn/matmul/launch.h"
 #include "ops/nn/matmul/matmul.h"
-#include "ops/nn/matmul/raster.cuh"
-#include "ops/nn/matmul/tensor_tiles.cuh"
-#include "ops/nn/matmul/tiles.cuh"
 
 namespace cfgd {
 namespace {
 
-constexpr int kSmall = 64, kLarge = 128;
+constexpr int kConvertThreads = 256;
 constexpr int64_t kMaxSize = (int64_t{1} << 31) - 256;
 
 int32_t check_size(int64_t m, int64_t n, int64_t k, cfgd_status* status) {
-  if (m <= kMaxSize && n <= kMaxSize && k <= kMaxSize && Raster(m, n, kSmall).tiles() <= kMaxSize) return CFGD_OK;
+  if (m <= kMaxSize && n <= kMaxSize && k <= kMaxSize && Raster(m, n, kSmallTile).tiles() <= kMaxSize) return CFGD_OK;
   return cfgd_fail(status, CFGD_SHAPE, "a", "[m, n, k] = [%lld, %lld, %lld] is more than CUDA can multiply",
                    static_cast<long long>(m), static_cast<long long>(n), static_cast<long long>(k));
 }
 
-/// Larger tiles read less; they pay once there are enough of them for most of the device. What an element is computed
-/// from, and in which order, does not depend on the tile.
-bool prefers_large(const LaunchContext& context, int64_t m, int64_t n) {
-  return 2 * Raster(m, n, kLarge).tiles() >= context.multiprocessors;
+__global__ void __launch_bounds__(kConvertThreads) convert_bias(const float* bias, bf16* converted, int64_t n, FaultPort port) {
+  if (skipped(port)) return;
+  const int64_t i = int64_t{blockIdx.x} * kConvertThreads + threadIdx.x;
+  if (i < n) converted[i] = narrowed<bf16>(bias[i]);
 }
 
-template <int kTile>
-void launch_tiles(const LaunchContext& context, const MatmulArgs& a) {
-  const dim3 grid(static_cast<unsigned>(Raster(a.m, a.n, kTile).tiles()));
-  const auto kernel = a.transpose_a ? a.transpose_b ? multiply_tiles<kTile, true, true> : multiply_tiles<kTile, true, false>
-                      : a.transpose_b ? multiply_tiles<kTile, false, true>
-                                      : multiply_tiles<kTile, false, false>;
-  CFGD_LAUNCH(kernel, grid, dim3(kTileThreads), 0, context.stream, a, context.fault);
-}
-
-template <int kTile>
-void launch_tiles(const LaunchContext& context, const Matmul<bf16>& a) {
-  const dim3 grid(static_cast<unsigned>(Raster(a.m, a.n, kTile).tiles()));
-  const auto kernel = a.transpose_a ? a.transpose_b ? multiply_tensor_tiles<kTile, true, true>
-                                                    : multiply_tensor_tiles<kTile, true, false>
-                      : a.transpose_b ? multiply_tensor_tiles<kTile, false, true>
-                                      : multiply_tensor_tiles<kTile, false, false>;
-  CFGD_LAUNCH(kernel, grid, dim3(kTensorThreads<kTile>), kTensorShared<kTile>, context.stream, a, context.fault);
+/// False when the library does not do it.
+template <class T>
+bool by_library(const LaunchContext& context, const Matmul<T>& a) {
+  if (!context.cublaslt || a.k == 0) return false;
+  const bool narrow = !a.float_out && std::is_same_v<T, bf16>;
+  const cublaslt::Type type = std::is_same_v<T, bf16> ? cublaslt::kBfloat16 : cublaslt::kFloat32;
+  Product product = {a.a,
+                     a.b,
+                     a.bias,
+                     a.out,
+                     a.m,
+                     a.n,
+                     a.k,
+                     a.transpose_a != 0,
+                     a.transpose_b != 0,
+                     a.accumulate != 0,
+                     type,
+                     narrow ? cublaslt::kBfloat16 : cublaslt::kFloat32,
+                     context.tf32};
+  if (!a.bias) return context.cublaslt->multiply(product, context.stream);
+  if (!narrow) return reinterpret_cast<uintptr_t>(a.bias) % 16 == 0 && context.cublaslt->multiply(product, context.stream);
+  // A bfloat16 result takes a bfloat16 bias only.
+  auto* converted = static_cast<bf16*>(context.cublaslt->bias_memory(a.n * static_cast<int64_t>(sizeof(bf16))));
+  product.bias = converted;
+  if (!converted || !context.cublaslt->takes(product)) return false;
+  const unsigned blocks = static_cast<unsigned>((a.n + kConvertThreads - 1) / kConvertThreads);
+  CFGD_LAUNCH(convert_bias, dim3(blocks), dim3(kConvertThreads), 0, context.stream, a.bias, converted, a.n, context.fault);
+  return context.cublaslt->multiply(product, context.stream);
 }
 
 template <class T>
 int32_t matmul(const LaunchContext& context, const Matmul<T>& a, cfgd_status* status) {
   if (a.m == 0 || a.n == 0) return CFGD_OK;
   if (const int32_t code = check_size(a.m, a.n, a.k, status)) return code;
-  if (prefers_large(context, a.m, a.n))
-    launch_tiles<kLarge>(context, a);
-  else
-    launch_tiles<kSmall>(context, a);
+  // With so few rows the weights' bytes are the limit, and a kernel made for that reaches it best.
+  if (a.m <= kMostRows && (!a.transpose_a || a.m == 1))
+    launch_rows(context, a);
+  else if (!by_library(context, a))
+    launch_tiles(context, a);
   return CFGD_OK;
 }
 

@@ -17,7 +17,8 @@
 
 namespace cfgd {
 
-/// bfloat16 operands are multiplied and summed in float32, and the result is rounded once, unless `float_out`.
+/// bfloat16 operands are multiplied and summed in float32, and the result is rounded once, unless `float_out`. (CUDA may
+/// round the bias of a bfloat16 result to bfloat16 first.)
 template <class T>
 struct Matmul {
   const T* a;         // [m, k], or [k, m] with transpose_a

@@ -1,11 +1,10 @@
-// A bfloat16 product by tiles, on the tensor cores, with float32 sums. Device code.
+// A bfloat16 product by tiles, on the tensor cores, with float32 sums.
 //
 // A block computes a tile [kTile, kTile] of the result, each of its warps [kTile / 2, 32] of that, from slices of both
 // operands, 32 deep, in shared memory: three of each, so that two are on their way (cp.async) while one is multiplied.
 // Slices lie as in device memory, whichever dimension is the contiguous one, in 16-byte chunks whose places are
 // permuted so that neither the copies nor ldmatrix meet in a bank. Operands that do not allow 16-byte accesses come
 // element by element.
-#pragma once
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -14,10 +13,11 @@
 #include "cuda/fault.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/mma.cuh"
+#include "ops/nn/matmul/launch.h"
 #include "ops/nn/matmul/output.cuh"
-#include "ops/nn/matmul/raster.cuh"
 
 namespace cfgd {
+namespace {
 
 constexpr int kSliceDepth = 32, kSlices = 3, kChunk = 8;  // a chunk is 8 elements, 16 bytes
 
@@ -166,6 +166,24 @@ __global__ void __launch_bounds__(kTensorThreads<kTile>, 256 / kTile) multiply_t
     put(Output<float>(a));
   else
     put(Output<bf16>(a));
+}
+
+template <int kTile>
+void launch(const LaunchContext& context, const Matmul<bf16>& a) {
+  const dim3 grid(static_cast<unsigned>(Raster(a.m, a.n, kTile).tiles()));
+  const auto kernel = a.transpose_a ? a.transpose_b ? multiply_tensor_tiles<kTile, true, true> : multiply_tensor_tiles<kTile, true, false>
+                      : a.transpose_b ? multiply_tensor_tiles<kTile, false, true>
+                                      : multiply_tensor_tiles<kTile, false, false>;
+  CFGD_LAUNCH(kernel, grid, dim3(kTensorThreads<kTile>), kTensorShared<kTile>, context.stream, a, context.fault);
+}
+
+}  // namespace
+
+void launch_tiles(const LaunchContext& context, const Matmul<bf16>& a) {
+  if (tile_for(context, a.m, a.n) == kLargeTile)
+    launch<kLargeTile>(context, a);
+  else
+    launch<kSmallTile>(context, a);
 }
 
 }  // namespace cfgd

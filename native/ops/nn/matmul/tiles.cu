@@ -1,19 +1,20 @@
-// A float32 product by tiles, on the ordinary units. Device code.
+// A float32 product by tiles, on the ordinary units.
 //
 // A block of 256 threads computes a tile [kTile, kTile] of the result from slices of both operands, kDepth deep, in
 // shared memory. There are two of each: while one is multiplied the next is on its way through registers. A thread owns
 // (kTile / 16)² elements, so that at 128 a word read from shared memory serves 8 multiply-adds, which leaves the
 // multipliers as the limit. Every element is one chain of multiply-adds over k, in order, whatever the tile.
-#pragma once
 #include <cuda_runtime.h>
 
 #include <cstdint>
 
 #include "cuda/fault.cuh"
+#include "cuda/launch.cuh"
+#include "ops/nn/matmul/launch.h"
 #include "ops/nn/matmul/output.cuh"
-#include "ops/nn/matmul/raster.cuh"
 
 namespace cfgd {
+namespace {
 
 constexpr int kTileThreads = 256;
 
@@ -147,6 +148,24 @@ __global__ void __launch_bounds__(kTileThreads, 2) multiply_tiles(MatmulArgs a, 
 #pragma unroll
     for (int g = 0; g < kGroups; g++)
       output.put_some<4>(row0 + i / 4 * 64 + my_row + i % 4, column0 + g * 64 + my_column, sums[i] + 4 * g);
+}
+
+template <int kTile>
+void launch(const LaunchContext& context, const Matmul<float>& a) {
+  const dim3 grid(static_cast<unsigned>(Raster(a.m, a.n, kTile).tiles()));
+  const auto kernel = a.transpose_a ? a.transpose_b ? multiply_tiles<kTile, true, true> : multiply_tiles<kTile, true, false>
+                      : a.transpose_b ? multiply_tiles<kTile, false, true>
+                                      : multiply_tiles<kTile, false, false>;
+  CFGD_LAUNCH(kernel, grid, dim3(kTileThreads), 0, context.stream, a, context.fault);
+}
+
+}  // namespace
+
+void launch_tiles(const LaunchContext& context, const Matmul<float>& a) {
+  if (tile_for(context, a.m, a.n) == kLargeTile)
+    launch<kLargeTile>(context, a);
+  else
+    launch<kSmallTile>(context, a);
 }
 
 }  // namespace cfgd
