@@ -62,7 +62,8 @@ class Report {
 /**
  * Runs a stage's program. Exits with 1 when a check or a measurement failed.
  *
- * @param {(stage: { cpu: object, gpu: object, small: boolean, seed?: number, folder: string, report: Report }) =>
+ * @param {(stage: { cpu: object, gpu: object, small: boolean, seed?: number, folder: string, match: string,
+ *   report: Report }) =>
  *   Promise<void>} body
  */
 export async function stage(body) {
@@ -73,13 +74,15 @@ export async function stage(body) {
       seed: { type: 'string' },
       device: { type: 'string', default: 'cuda' },
       folder: { type: 'string', default: '.' },
+      match: { type: 'string', default: '' },
     },
   });
   const report = new Report(values.json);
   const [cpu, gpu] = await Promise.all([device('cpu'), device(values.device)]);
   console.log(`${gpu.id}: ${gpu.name}`);
   const seed = values.seed === undefined ? undefined : Number(values.seed);
-  await body({ cpu, gpu, small: values.small, seed, folder: values.folder, report });
+  const { small, folder, match } = values;
+  await body({ cpu, gpu, small, seed, folder, match, report });
   await report.write();
   const failed = [...report.checks.filter(({ passed }) => !passed), ...report.measurements.filter((m) => m.failed)];
   process.exitCode = failed.length > 0 ? 1 : 0;

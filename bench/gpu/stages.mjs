@@ -78,6 +78,18 @@ export function stagesOf(setting) {
         : script('scripts/build-cuda.mjs', '--architectures', architectures),
     },
     program('operations', 'check', 180, 'bench/gpu/check/operations.mjs'),
+    {
+      ...program('own matrix products', 'check', 60, 'bench/gpu/check/operations.mjs'),
+      command: script(
+        'bench/gpu/check/operations.mjs',
+        '--match',
+        'matmul',
+        '--json',
+        json('own matrix products'),
+        ...size,
+      ),
+      env: { CFGDISTILL_CUBLASLT_LIBRARY: 'none' },
+    },
     program('models', 'check', 120, 'bench/gpu/check/models.mjs'),
     program('training', 'check', 150, 'bench/gpu/check/training.mjs'),
     {

@@ -11,8 +11,8 @@ import { sampling } from './cases/sampling.mjs';
  * @typedef {object} Case
  * @property {string} name
  * @property {Record<string, import('./inputs.mjs').Input>} inputs
- * @property {(tensors: Record<string, object>) => readonly object[]} run calls the operations on native tensors; what
- *   it returns is compared
+ * @property {(tensors: Record<string, object>, dtype: string) => readonly object[]} run calls the operations on native
+ *   tensors; what it returns is compared
  * @property {readonly string[]} [dtypes] element types, default float32 and bfloat16
  * @property {number} [tolerance] for float32, default 2e-6
  * @property {number} [bfloat16Tolerance] default 1/128, one unit in the last place of a bfloat16

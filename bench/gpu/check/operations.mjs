@@ -1,6 +1,6 @@
 // Every operation on the GPU against the CPU backend, on fresh random inputs, in memory that held NaN before.
 //
-//   node bench/gpu/check/operations.mjs --json FILE [--small] [--seed N]
+//   node bench/gpu/check/operations.mjs --json FILE [--small] [--seed N] [--match matmul]
 
 import { randomInt } from 'node:crypto';
 import { native } from '../../internals.mjs';
@@ -13,9 +13,9 @@ import { filled, placed } from './inputs.mjs';
 const OTHERS =
   /^(setErrorClasses|setOption|isa|threads|createTensor|device.*|cuda.*|synchronize|memory|setMemoryLimit|trimMemory|.*Program|.*Timer|.*Now|NativeTensor)$/;
 
-async function results(device, values, run) {
+async function results(device, values, { run, dtype }) {
   const tensors = placed(device, values);
-  const outputs = run(tensors);
+  const outputs = run(tensors, dtype);
   const read = outputs.map(async (tensor) => {
     return { shape: tensor.shape(), dtype: tensor.dtype(), data: await tensor.read() };
   });
@@ -42,7 +42,7 @@ function poison(device, sizes) {
 
 const bytesOf = ({ data }) => data.byteLength;
 
-await stage(async ({ cpu, gpu, small, seed = randomInt(2 ** 31), report }) => {
+await stage(async ({ cpu, gpu, small, seed = randomInt(2 ** 31), match, report }) => {
   report.note(`random inputs from --seed ${seed}`);
   const before = new Map(Object.entries(native));
   const called = new Set();
@@ -55,18 +55,21 @@ await stage(async ({ cpu, gpu, small, seed = randomInt(2 ** 31), report }) => {
     };
   }
   let number = 0;
-  for (const { name, inputs, run, dtypes = ['float32', 'bfloat16'], ...limits } of casesOf(small)) {
+  for (const { name, inputs, run, dtypes = ['float32', 'bfloat16'], ...limits } of casesOf(small).filter((c) =>
+    c.name.includes(match),
+  )) {
     for (const dtype of dtypes) {
       await report.check(`${name} ${dtype}`, async () => {
         const values = filled(inputs, dtype, seed + number++);
-        const expected = await results(cpu, values, run);
+        const expected = await results(cpu, values, { run, dtype });
         poison(gpu, [...expected, ...values].map(bytesOf));
-        const { error, faults } = compare(await results(gpu, values, run), expected, limits);
+        const { error, faults } = compare(await results(gpu, values, { run, dtype }), expected, limits);
         if (faults.length > 0) throw new Error(faults.join('; '));
         return { error };
       });
     }
   }
+  if (match) return;
   await report.check('every operation was checked', () => {
     const missed = [...before.keys()].filter((name) => !OTHERS.test(name) && !called.has(name));
     if (missed.length > 0) throw new Error(`not checked: ${missed.join(', ')}`);

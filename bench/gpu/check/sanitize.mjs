@@ -12,7 +12,7 @@ await stage(async ({ gpu, seed = randomInt(2 ** 31), report }) => {
     for (const dtype of dtypes) {
       await report.check(`${name} ${dtype}`, async () => {
         const tensors = placed(gpu, filled(inputs, dtype, seed));
-        const outputs = run(tensors);
+        const outputs = run(tensors, dtype);
         await Promise.all(outputs.map((tensor) => tensor.read()));
         await gpu.synchronize();
         for (const tensor of [...Object.values(tensors), ...outputs]) tensor.dispose();

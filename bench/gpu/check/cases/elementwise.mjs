@@ -14,8 +14,7 @@ export const elementwise = (at) => {
     },
     {
       name: 'accumulate',
-      inputs: { target: floats([n]), source: floats([n]) },
-      dtypes: ['float32'],
+      inputs: { target: spread([n]), source: spread([n]) },
       run: ({ target, source }) => {
         native.accumulate(target, source, 0.3);
         return [target];
@@ -23,8 +22,7 @@ export const elementwise = (at) => {
     },
     {
       name: 'fill',
-      inputs: { a: floats([n]), b: integers([n], 0, 9) },
-      dtypes: ['float32'],
+      inputs: { a: spread([n]), b: integers([n], 0, 9) },
       run: ({ a, b }) => {
         native.fill(a, 0.1);
         native.fill(b, -3);
@@ -37,7 +35,13 @@ export const elementwise = (at) => {
       tolerance: 1e-5,
       run: ({ x }) => [native.sumRows(x)],
     },
-    { name: 'sumAll', inputs: { x: spread([n]) }, tolerance: 1e-5, run: ({ x }) => [native.sumAll(x)] },
+    {
+      name: 'sumAll',
+      inputs: { x: floats([n]) },
+      dtypes: ['float32'],
+      tolerance: 1e-5,
+      run: ({ x }) => [native.sumAll(x)],
+    },
     {
       name: 'repeatRows',
       inputs: { x: spread([rows, width]), i: integers([rows], 0, 1000) },

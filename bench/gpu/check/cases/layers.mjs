@@ -33,6 +33,7 @@ function norms(rows, n) {
       name: `l2Normalize [${rows}, ${n}]`,
       inputs: { x, gradY },
       ...common,
+      dtypes: ['float32'],
       run: ({ x, gradY }) => {
         const [y, inverseNorm] = native.l2NormalizeForward(x);
         return [y, inverseNorm, native.l2NormalizeBackward(gradY, y, inverseNorm)];
@@ -61,19 +62,19 @@ export const layers = (at) => {
     ).flatMap(([r, c]) => norms(r, c)),
     {
       name: 'embedding',
-      inputs: { table: spread([vocab, width]), ids: integers([tokens], 0, vocab), gradOut: spread([tokens, width]) },
+      inputs: { table: floats([vocab, width]), ids: integers([tokens], 0, vocab), gradOut: spread([tokens, width]) },
       tolerance: 1e-5,
-      run: ({ table, ids, gradOut }) => [
-        native.embeddingForward(table, ids),
+      run: ({ table, ids, gradOut }, dtype) => [
+        native.embeddingForward(table, ids, dtype),
         native.embeddingBackward(gradOut, ids, vocab),
       ],
     },
     {
       name: 'embedding, one token everywhere',
-      inputs: { table: spread([3, width]), ids: exactly(new Array(tokens).fill(1)), gradOut: spread([tokens, width]) },
+      inputs: { table: floats([3, width]), ids: exactly(new Array(tokens).fill(1)), gradOut: spread([tokens, width]) },
       tolerance: 1e-4,
-      run: ({ table, ids, gradOut }) => [
-        native.embeddingForward(table, ids),
+      run: ({ table, ids, gradOut }, dtype) => [
+        native.embeddingForward(table, ids, dtype),
         native.embeddingBackward(gradOut, ids, 3),
       ],
     },
@@ -81,14 +82,14 @@ export const layers = (at) => {
       name: 'maskedMean',
       inputs: {
         x: spread([rows, positions, n]),
-        gradOut: spread([rows, n]),
+        gradOut: floats([rows, n]),
         starts: exactly(Array.from({ length: rows }, (_, r) => r % 3)),
         ends: exactly(Array.from({ length: rows }, (_, r) => (r % 5 === 0 ? 0 : positions - (r % 4)))),
       },
       tolerance: 1e-5,
-      run: ({ x, gradOut, starts, ends }) => [
+      run: ({ x, gradOut, starts, ends }, dtype) => [
         native.maskedMeanForward(x, starts, ends),
-        native.maskedMeanBackward(gradOut, starts, ends, positions),
+        native.maskedMeanBackward(gradOut, starts, ends, positions, dtype),
       ],
     },
     ...['gelu', 'gelu-tanh', 'silu'].flatMap((kind) => [
