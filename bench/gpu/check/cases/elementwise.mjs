@@ -1,5 +1,5 @@
 import { native } from '../../../internals.mjs';
-import { exactly, floats, integers, spread } from '../inputs.mjs';
+import { between, exactly, floats, integers, spread } from '../inputs.mjs';
 
 /** @type {import('../cases.mjs').Cases} */
 export const elementwise = (at) => {
@@ -37,7 +37,7 @@ export const elementwise = (at) => {
     },
     {
       name: 'sumAll',
-      inputs: { x: floats([n]) },
+      inputs: { x: between([n], 0, 1) },
       dtypes: ['float32'],
       tolerance: 1e-5,
       run: ({ x }) => [native.sumAll(x)],
