@@ -73,11 +73,12 @@ Napi::Value distillation_loss_now(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), loss);
 }
 
-// (student, cond, uncond | null, scale, temperature, divergence, jsdWeight, weights?, tokens?, coefficients?):
+// (student, cond, uncond | null, scale, temperature, divergence, jsdWeight, weights?, tokens?, coefficients?), logits of
+// float32 or bfloat16:
 // [loss, perToken, entropy, grad].
 Napi::Value distillation_loss(const Napi::CallbackInfo& info) {
   DistillationLossArgs args{};
-  const Tensor& student = tensor_of(info[0], "student", DType::f32, {-1, -1});
+  const Tensor& student = elements_of(info[0], "student", {-1, -1});
   args.rows = student.shape[0];
   args.vocab = vocab_of(student, "student");
   std::vector<const Tensor*> inputs = {&student};
@@ -89,8 +90,8 @@ Napi::Value distillation_loss(const Napi::CallbackInfo& info) {
     return tensor;
   };
   args.student = student.data();
-  args.cond = input(info[1], "cond", DType::f32, {args.rows, args.vocab}).data();
-  if (!is_absent(info[2])) args.uncond = input(info[2], "uncond", DType::f32, {args.rows, args.vocab}).data();
+  args.cond = input(info[1], "cond", student.dtype, {args.rows, args.vocab}).data();
+  if (!is_absent(info[2])) args.uncond = input(info[2], "uncond", student.dtype, {args.rows, args.vocab}).data();
   if (info[3].IsNumber())
     args.scale = finite_of(info[3], "scale");
   else
@@ -104,12 +105,15 @@ Napi::Value distillation_loss(const Napi::CallbackInfo& info) {
   }
   Device& device = student.device();
   Tensor outputs[] = {device.empty(DType::f32, {1}), device.empty(DType::f32, {args.rows}),
-                      device.empty(DType::f32, {args.rows}), device.empty(DType::f32, student.shape)};
+                      device.empty(DType::f32, {args.rows}), device.empty(student.dtype, student.shape)};
+  const Tensor row_loss = device.empty(DType::f32, {args.rows});
   args.loss = outputs[0].data();
   args.per_token = outputs[1].data();
   args.entropy = outputs[2].data();
   args.grad = outputs[3].data();
-  submit(info.Env(), Op::distillation_loss, bytes_of(args), inputs, {&outputs[0], &outputs[1], &outputs[2], &outputs[3]});
+  args.row_loss = row_loss.data();
+  submit(info.Env(), {Op::distillation_loss, student.dtype}, bytes_of(args), inputs,
+         {&outputs[0], &outputs[1], &outputs[2], &outputs[3], &row_loss});
   Napi::Array result = Napi::Array::New(info.Env(), 4);
   for (uint32_t i = 0; i < 4; i++) result.Set(i, TensorObject::wrap(info.Env(), std::move(outputs[i])));
   return result;

@@ -29,10 +29,10 @@ Napi::Value diversity_reward_now(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (embeddings [prompts, samples, dimensions], baselines?): [reward, advantage, diversity].
+// (embeddings [prompts, samples, dimensions] of float32 or bfloat16, baselines?): [reward, advantage, diversity].
 Napi::Value diversity_reward(const Napi::CallbackInfo& info) {
   DiversityRewardArgs args{};
-  const Tensor& embeddings = tensor_of(info[0], "embeddings", DType::f32, {-1, -1, -1});
+  const Tensor& embeddings = elements_of(info[0], "embeddings", {-1, -1, -1});
   args.prompts = embeddings.shape[0];
   args.samples = embeddings.shape[1];
   args.dimensions = embeddings.shape[2];
@@ -54,7 +54,8 @@ Napi::Value diversity_reward(const Napi::CallbackInfo& info) {
   args.reward = outputs[0].data();
   args.advantage = outputs[1].data();
   args.diversity = outputs[2].data();
-  submit(info.Env(), Op::diversity_reward, bytes_of(args), inputs, {&outputs[0], &outputs[1], &outputs[2]});
+  submit(info.Env(), {Op::diversity_reward, embeddings.dtype}, bytes_of(args), inputs,
+         {&outputs[0], &outputs[1], &outputs[2]});
   Napi::Array result = Napi::Array::New(info.Env(), 3);
   for (uint32_t i = 0; i < 3; i++) result.Set(i, TensorObject::wrap(info.Env(), std::move(outputs[i])));
   return result;

@@ -43,13 +43,13 @@ Napi::Value guided_logits_now(const Napi::CallbackInfo& info) {
   return info[4];
 }
 
-// (cond, uncond, scale: number | tensor [rows]): tensors [rows, vocab].
+// (cond, uncond, scale: number | tensor [rows]): tensors [rows, vocab] of float32 or bfloat16.
 Napi::Value guided_logits(const Napi::CallbackInfo& info) {
   GuidedLogitsArgs args{};
-  const Tensor& cond = tensor_of(info[0], "cond", DType::f32, {-1, -1});
+  const Tensor& cond = elements_of(info[0], "cond", {-1, -1});
   args.rows = cond.shape[0];
   args.vocab = vocab_of(cond, "cond");
-  const Tensor& uncond = tensor_of(info[1], "uncond", DType::f32, {args.rows, args.vocab});
+  const Tensor& uncond = tensor_of(info[1], "uncond", cond.dtype, {args.rows, args.vocab});
   expect_same_device(cond, "cond", uncond, "uncond");
   std::vector<const Tensor*> inputs = {&cond, &uncond};
   if (info[2].IsNumber()) {
@@ -59,11 +59,11 @@ Napi::Value guided_logits(const Napi::CallbackInfo& info) {
     args.scales = scales.data();
     inputs.push_back(&scales);
   }
-  Tensor out = cond.device().empty(DType::f32, cond.shape);
+  Tensor out = cond.device().empty(cond.dtype, cond.shape);
   args.cond = cond.data();
   args.uncond = uncond.data();
   args.out = out.data();
-  submit(info.Env(), Op::guided_logits, bytes_of(args), inputs, {&out});
+  submit(info.Env(), {Op::guided_logits, cond.dtype}, bytes_of(args), inputs, {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
@@ -93,12 +93,12 @@ Napi::Value sample_guided_now(const Napi::CallbackInfo& info) {
 // (cond, uncond | null, scale: number | tensor, temperature, topK, topP, seed, offset: number | tensor): [tokens, logProbs]
 Napi::Value sample_guided(const Napi::CallbackInfo& info) {
   SampleGuidedArgs args{};
-  const Tensor& cond = tensor_of(info[0], "cond", DType::f32, {-1, -1});
+  const Tensor& cond = elements_of(info[0], "cond", {-1, -1});
   args.rows = cond.shape[0];
   args.vocab = vocab_of(cond, "cond");
   std::vector<const Tensor*> inputs = {&cond};
   if (!is_absent(info[1])) {
-    const Tensor& uncond = tensor_of(info[1], "uncond", DType::f32, {args.rows, args.vocab});
+    const Tensor& uncond = tensor_of(info[1], "uncond", cond.dtype, {args.rows, args.vocab});
     args.uncond = uncond.data();
     inputs.push_back(&uncond);
   }
@@ -122,18 +122,18 @@ Napi::Value sample_guided(const Napi::CallbackInfo& info) {
   args.cond = cond.data();
   args.tokens = tokens.data<int32_t>();
   args.log_probs = log_probs.data();
-  submit(info.Env(), Op::sample_guided, bytes_of(args), inputs, {&tokens, &log_probs});
+  submit(info.Env(), {Op::sample_guided, cond.dtype}, bytes_of(args), inputs, {&tokens, &log_probs});
   Napi::Array result = Napi::Array::New(info.Env(), 2);
   result.Set(0u, TensorObject::wrap(info.Env(), std::move(tokens)));
   result.Set(1u, TensorObject::wrap(info.Env(), std::move(log_probs)));
   return result;
 }
 
-// (logits, scales, streams, temperature, topK, topP, seed, stopToken | null, position, finished, unfinished, next,
+// (logits of float32 or bfloat16, scales, streams, temperature, topK, topP, seed, stopToken | null, position, finished, unfinished, next,
 //  history, historyLogProbs): works in place on the last six.
 Napi::Value decode_sample(const Napi::CallbackInfo& info) {
   DecodeSampleArgs args{};
-  const Tensor& logits = tensor_of(info[0], "logits", DType::f32, {-1, -1});
+  const Tensor& logits = elements_of(info[0], "logits", {-1, -1});
   const Tensor& streams = tensor_of(info[2], "streams", DType::i32, {-1});
   args.rows = streams.shape[0];
   args.vocab = vocab_of(logits, "logits");
@@ -160,7 +160,8 @@ Napi::Value decode_sample(const Napi::CallbackInfo& info) {
   args.next = next.data<int32_t>();
   args.history = history.data<int32_t>();
   args.history_log_probs = log_probs.data();
-  submit(info.Env(), Op::decode_sample, bytes_of(args), {&logits, &scales, &streams, &position, &finished, &unfinished, &next, &history, &log_probs},
+  submit(info.Env(), {Op::decode_sample, logits.dtype}, bytes_of(args),
+         {&logits, &scales, &streams, &position, &finished, &unfinished, &next, &history, &log_probs},
          {&position, &finished, &unfinished, &next, &history, &log_probs});
   return info.Env().Undefined();
 }

@@ -32,14 +32,23 @@ void expect_same_shape(const Tensor& tensor, const char* argument, const Tensor&
   expect_same_device(other, other_name, tensor, argument);
 }
 
-// (a, b, weight): tensors of one shape.
+/// A tensor of a floating-point type.
+const Tensor& floating_of(const Napi::Value& value, const char* argument) {
+  const Tensor& tensor = TensorObject::unwrap(value, argument);
+  if (tensor.dtype == DType::i32)
+    fail(CFGD_DTYPE, argument, "expected float32, float16 or bfloat16, got %s", name_of(tensor.dtype));
+  return tensor;
+}
+
+// (a, b, weight): tensors of one shape, of float32, float16 or bfloat16.
 Napi::Value lerp(const Napi::CallbackInfo& info) {
-  const Tensor &a = tensor_of(info[0], "a", DType::f32), &b = tensor_of(info[1], "b", DType::f32);
+  const Tensor& a = floating_of(info[0], "a");
+  const Tensor& b = tensor_of(info[1], "b", a.dtype);
   expect_same_shape(b, "b", a, "a");
   const double weight = weight_of(info[2], "weight");
-  Tensor out = a.device().empty(DType::f32, a.shape);
-  submit(info.Env(), Op::lerp, bytes_of(LerpArgs{a.data(), b.data(), out.data(), weight, a.shape.elements()}), {&a, &b},
-         {&out});
+  Tensor out = a.device().empty(a.dtype, a.shape);
+  submit(info.Env(), {Op::lerp, a.dtype},
+         bytes_of(LerpArgs{a.data(), b.data(), out.data(), weight, a.shape.elements()}), {&a, &b}, {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
@@ -91,7 +100,7 @@ Napi::Value weighted_average_now(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// (tensors, weights): tensors of one shape.
+// (tensors, weights): tensors of one shape, of float32, float16 or bfloat16.
 Napi::Value weighted_average(const Napi::CallbackInfo& info) {
   const Napi::Array list = list_of(info[0], "arrays");
   const std::vector<double> weights = shares_of(info[1], list.Length());
@@ -99,13 +108,15 @@ Napi::Value weighted_average(const Napi::CallbackInfo& info) {
   std::vector<const float*> inputs;
   for (uint32_t i = 0; i < list.Length(); i++) {
     const std::string name = "arrays[" + std::to_string(i) + "]";
-    const Tensor& tensor = tensor_of(list.Get(i), name.c_str(), DType::f32);
+    const Tensor& tensor =
+        i ? tensor_of(list.Get(i), name.c_str(), tensors[0]->dtype) : floating_of(list.Get(i), name.c_str());
     if (i) expect_same_shape(tensor, name.c_str(), *tensors[0], "arrays[0]");
     tensors.push_back(&tensor);
     inputs.push_back(tensor.data());
   }
-  Tensor out = tensors[0]->device().empty(DType::f32, tensors[0]->shape);
-  submit(info.Env(), Op::weighted_average, average_args(out.data(), out.shape.elements(), inputs, weights), tensors,
+  const DType dtype = tensors[0]->dtype;
+  Tensor out = tensors[0]->device().empty(dtype, tensors[0]->shape);
+  submit(info.Env(), {Op::weighted_average, dtype}, average_args(out.data(), out.shape.elements(), inputs, weights), tensors,
          {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }

@@ -126,7 +126,7 @@ int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* s
   const CpuKernel kernel = index < static_cast<uint32_t>(Op::count) ? table().kernels[index] : nullptr;
   if (!kernel) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CPU kernel", op);
   try {
-    if (variant.type != DType::f32) return launch_widened(variant.op, args, bytes, status);
+    if (variant.type != DType::f32) return launch_widened(variant, args, bytes, status);
     return kernel(args, bytes, ThreadPool::instance().parallel(), status);
   } catch (const std::bad_alloc&) {
     return cfgd_fail(status, CFGD_MEMORY, "", "out of memory for the scratch space of operation %u", op);

@@ -9,6 +9,7 @@
 #include "ops/distill/distill.h"
 #include "ops/diversity/diversity.h"
 #include "ops/guidance/guidance.h"
+#include "ops/merge/merge.h"
 #include "ops/nn/activation/activation.h"
 #include "ops/nn/attention/attention.h"
 #include "ops/nn/cross_entropy/cross_entropy.h"
@@ -21,14 +22,15 @@
 namespace cfgd {
 namespace {
 
-/// The float32 copies that stand in for bfloat16 arrays during one operation.
-class Copies {
+/// The float32 copies that stand in for arrays of T during one operation.
+template <class T>
+class CopiesOf {
  public:
-  /// Replaces a pointer to `n` bfloat16 elements that the operation reads.
+  /// Replaces a pointer to `n` elements of T that the operation reads.
   template <class P>
   void in(P*& elements, int64_t n) {
     if (!elements) return;
-    const bf16* original = reinterpret_cast<const bf16*>(elements);
+    const T* original = reinterpret_cast<const T*>(elements);
     float* copy = make(n);
     for (int64_t i = 0; i < n; i++) copy[i] = widened(original[i]);
     elements = reinterpret_cast<P*>(copy);
@@ -37,11 +39,11 @@ class Copies {
   template <class P>
   void out(P*& elements, int64_t n) {
     if (!elements) return;
-    bf16* original = reinterpret_cast<bf16*>(elements);
+    T* original = reinterpret_cast<T*>(elements);
     float* copy = make(n);
     elements = reinterpret_cast<P*>(copy);
     results_.push_back([=] {
-      for (int64_t i = 0; i < n; i++) original[i] = narrowed<bf16>(copy[i]);
+      for (int64_t i = 0; i < n; i++) original[i] = narrowed<T>(copy[i]);
     });
   }
   /// As `out`, for elements that are read too.
@@ -50,8 +52,8 @@ class Copies {
     P* original = elements;
     in(elements, n);
     if (!original) return;
-    results_.push_back([original = reinterpret_cast<bf16*>(original), copy = reinterpret_cast<float*>(elements), n] {
-      for (int64_t i = 0; i < n; i++) original[i] = narrowed<bf16>(copy[i]);
+    results_.push_back([original = reinterpret_cast<T*>(original), copy = reinterpret_cast<float*>(elements), n] {
+      for (int64_t i = 0; i < n; i++) original[i] = narrowed<T>(copy[i]);
     });
   }
   /// Replaces a pointer to `lines` runs of `width` elements, a step apart, by one to the runs without gaps.
@@ -89,6 +91,7 @@ class Copies {
   std::vector<std::unique_ptr<float[]>> memory_;
   std::vector<std::function<void()>> results_;
 };
+using Copies = CopiesOf<bf16>;
 
 // Which arguments hold elements of the operation's type, and how many.
 
@@ -203,9 +206,51 @@ int32_t run(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
   return code;
 }
 
+/// The inputs of a merge that are read; one of them is copied, bit for bit, when it has weight 1 and is alone.
+template <class T>
+int32_t run_merge(T* out, int64_t n, std::vector<WeightedInput> inputs, cfgd_status* status) {
+  std::erase_if(inputs, [](const WeightedInput& input) { return input.weight == 0; });
+  if (inputs.size() == 1 && inputs[0].weight == 1) {
+    std::memmove(out, inputs[0].data, sizeof(T) * static_cast<size_t>(n));
+    return CFGD_OK;
+  }
+  CopiesOf<T> copies;
+  WeightedAverageArgs header{reinterpret_cast<float*>(out), n, static_cast<int64_t>(inputs.size())};
+  for (WeightedInput& input : inputs) copies.in(input.data, n);
+  copies.out(header.out, n);
+  std::vector<std::byte> bytes(sizeof header + inputs.size() * sizeof(WeightedInput));
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + sizeof header, inputs.data(), inputs.size() * sizeof(WeightedInput));
+  const int32_t code = cpu_launch(Variant(Op::weighted_average).code(), bytes.data(),
+                                  static_cast<uint32_t>(bytes.size()), status);
+  copies.write_back();
+  return code;
+}
+
+template <class T>
+int32_t run_lerp(const void* bytes, cfgd_status* status) {
+  const Lerp<T>& a = *static_cast<const Lerp<T>*>(bytes);
+  return run_merge<T>(a.out, a.n,
+                      {{reinterpret_cast<const float*>(a.a), 1 - a.weight}, {reinterpret_cast<const float*>(a.b), a.weight}},
+                      status);
+}
+
+template <class T>
+int32_t run_average(const void* bytes, cfgd_status* status) {
+  const WeightedAverage<T>& a = *static_cast<const WeightedAverage<T>*>(bytes);
+  const auto* inputs = reinterpret_cast<const WeightedInput*>(&a + 1);
+  return run_merge<T>(a.out, a.n, {inputs, inputs + a.count}, status);
+}
+
 }  // namespace
 
-int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
+int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_status* status) {
+  const Op op = variant.op;
+  const bool half = variant.type == DType::f16;
+  if (op == Op::lerp) return half ? run_lerp<f16>(args, status) : run_lerp<bf16>(args, status);
+  if (op == Op::weighted_average) return half ? run_average<f16>(args, status) : run_average<bf16>(args, status);
+  if (half)
+    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in float16", Variant(op).code());
   switch (op) {
     case Op::guided_logits: return run<GuidedLogitsArgs>(op, args, bytes, status);
     case Op::sample_guided: return run<SampleGuidedArgs>(op, args, bytes, status);
@@ -244,7 +289,8 @@ int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* sta
 
 bool has_widened(Op op) {
   cfgd_status status{};
-  return launch_widened(op, nullptr, 0, &status) == CFGD_OK;
+  return op == Op::lerp || op == Op::weighted_average ||
+         launch_widened({op, DType::bf16}, nullptr, 0, &status) == CFGD_OK;
 }
 
 }  // namespace cfgd

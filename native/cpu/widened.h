@@ -1,4 +1,4 @@
-// bfloat16 on the CPU: for checking other devices and for running anywhere, not for speed.
+// bfloat16, and float16 where there is an operation on it, on the CPU: for checking other devices and for running anywhere, not for speed.
 #pragma once
 #include <cstdint>
 
@@ -7,10 +7,10 @@
 
 namespace cfgd {
 
-/// Runs the operation with its bfloat16 elements widened to float32 copies and rounded once when they are written back.
+/// Runs the operation with its 16-bit elements widened to float32 copies and rounded once when they are written back.
 /// Throws std::bad_alloc.
-int32_t launch_widened(Op op, const void* args, uint32_t bytes, cfgd_status* status);
-/// Whether there is such an operation.
+int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_status* status);
+/// Whether there is such an operation on bfloat16.
 bool has_widened(Op op);
 
 }  // namespace cfgd

@@ -20,6 +20,9 @@ const CudaTable& cuda_table() {
     register_cuda_attention(*t);
     register_cuda_activation(*t);
     register_cuda_embedding(*t);
+    register_cuda_distill(*t);
+    register_cuda_diversity(*t);
+    register_cuda_merge(*t);
     return t;
   }();
   return *made;

@@ -39,16 +39,17 @@ struct CudaEntry {
 /// Operations by type of element and number.
 class CudaTable {
  public:
-  CudaEntry& at(Variant variant) { return entries_[variant.type == DType::bf16][static_cast<uint32_t>(variant.op)]; }
+  CudaEntry& at(Variant variant) { return entries_[row_of(variant.type)][static_cast<uint32_t>(variant.op)]; }
   /// Null when there is no such operation.
   const CudaEntry* find(Variant variant) const {
     const bool known = static_cast<uint32_t>(variant.op) < static_cast<uint32_t>(Op::count) &&
-                       (variant.type == DType::f32 || variant.type == DType::bf16);
-    return known ? &entries_[variant.type == DType::bf16][static_cast<uint32_t>(variant.op)] : nullptr;
+                       (variant.type == DType::f32 || variant.type == DType::bf16 || variant.type == DType::f16);
+    return known ? &entries_[row_of(variant.type)][static_cast<uint32_t>(variant.op)] : nullptr;
   }
 
  private:
-  CudaEntry entries_[2][static_cast<uint32_t>(Op::count)];
+  static int row_of(DType type) { return type == DType::f32 ? 0 : type == DType::bf16 ? 1 : 2; }
+  CudaEntry entries_[3][static_cast<uint32_t>(Op::count)];
 };
 
 /// Turns an error of the CUDA runtime into a status with cause and remedy; `doing` says what failed.
@@ -95,5 +96,8 @@ void register_cuda_norm(CudaTable& table);
 void register_cuda_attention(CudaTable& table);
 void register_cuda_activation(CudaTable& table);
 void register_cuda_embedding(CudaTable& table);
+void register_cuda_distill(CudaTable& table);
+void register_cuda_diversity(CudaTable& table);
+void register_cuda_merge(CudaTable& table);
 
 }  // namespace cfgd

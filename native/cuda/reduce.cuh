@@ -46,8 +46,10 @@ __device__ void reduce_block(V (&values)[kValues], int& phase) {
     for (int i = 0; i < kValues; i++) partial[half][threadIdx.x / kWarp][i] = values[i];
   }
   __syncthreads();
+#pragma unroll
   for (int i = 0; i < kValues; i++) {
     values[i] = partial[half][0][i];
+#pragma unroll 4  // all of them at once would take many registers
     for (int w = 1; w < kWarps; w++) values[i] = Combine::of(values[i], partial[half][w][i]);
   }
 }

@@ -5,31 +5,42 @@
 //
 // (Weight interpolation for quality against diversity: arXiv 2410.06084.) Exact at the ends: a weight of 0 or 1 copies
 // an input bit for bit, also when the other holds NaN or infinities; so does an average in which one weight is 1 and
-// the others are 0. An input of weight 0 is not read. In between the arithmetic is in double and rounded once, so
-// that where the inputs agree the result agrees with them.
+// the others are 0. An input of weight 0 is not read. In between the arithmetic is in double, rounded to float32 and
+// then, where that is narrower, to the type of the elements; where the inputs agree the result agrees with them.
+// On CUDA an average of more than kAverageInputs inputs is rounded to that type once for each so many.
+//
+// T is float, bf16 or f16 (tensor/element.h).
 #pragma once
 #include <cstdint>
 
 namespace cfgd {
 
-struct LerpArgs {
-  const float* a;  // [n]
-  const float* b;  // [n]
-  float* out;      // [n]; may be a or b
-  double weight;   // finite
+template <class T>
+struct Lerp {
+  const T* a;     // [n]
+  const T* b;     // [n]
+  T* out;         // [n]; may be a or b
+  double weight;  // finite
   int64_t n;
 };
+using LerpArgs = Lerp<float>;
 
-struct WeightedInput {
-  const float* data;  // [n]
-  double weight;      // finite
+template <class T>
+struct Weighted {
+  const T* data;  // [n]
+  double weight;  // finite
 };
+using WeightedInput = Weighted<float>;
 
-/// Followed in memory by `count` WeightedInputs.
-struct WeightedAverageArgs {
-  float* out;  // [n]; may be one of the inputs
+/// Followed in memory by `count` Weighted<T>.
+template <class T>
+struct WeightedAverage {
+  T* out;  // [n]; may be one of the inputs
   int64_t n;
   int64_t count;  // ≥ 1
 };
+using WeightedAverageArgs = WeightedAverage<float>;
+
+constexpr int64_t kAverageInputs = 128;
 
 }  // namespace cfgd
