@@ -26,13 +26,18 @@ export function gpus() {
     });
 }
 
-export function describeEnvironment({ python, nvcc }) {
+export function describeEnvironment({ pythons, nvcc }) {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const torch = python && answer(python, '-c', 'import torch; print(torch.__version__)');
+  let torch = null;
+  const python = pythons.find((program) => {
+    torch = answer(program, '-c', 'import torch; print(torch.__version__)');
+    return torch !== null;
+  });
   return {
     gpus: gpus(),
     nvcc: (nvcc && /release ([\d.]+)/.exec(answer(nvcc, '--version') ?? '')?.[1]) ?? null,
-    torch: torch ?? null,
+    torch,
+    python: python ?? null,
     node: process.version,
     cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
     cores: os.availableParallelism(),

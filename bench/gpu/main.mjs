@@ -18,7 +18,7 @@ const USAGE = `Usage: bench/gpu.sh [options]
   --out DIR       where results and logs go (default: $OUT, or else bench/results/gpu)
   --minutes N     everything ends within so many minutes (default 9)
   --only PARTS    of ${PARTS.join(', ')}, with commas between, or names of single stages
-  --python FILE   the Python that has PyTorch (default: python3)
+  --python FILE   the Python that has PyTorch (default: python3, or else /usr/bin/python3)
   --peers DIR     takes PyTorch's figures from an earlier run's --out
   --node FILE     a packed Node (.tar.xz), for a machine without one; --modules FILE: packed node_modules
   --rehearse      no GPU: the emulated device, tiny shapes, PyTorch on the CPU
@@ -30,7 +30,7 @@ function options() {
       out: { type: 'string', default: process.env.OUT || join(root, 'bench/results/gpu') },
       minutes: { type: 'string', default: '9' },
       only: { type: 'string' },
-      python: { type: 'string', default: 'python3' },
+      python: { type: 'string' },
       peers: { type: 'string' },
       rehearse: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -112,14 +112,14 @@ async function main({ out, minutes, only, python, peers, rehearse }) {
     throw new TypeError('nvidia-smi shows no GPU. Check the driver; or rehearse without one: bench/gpu.sh --rehearse');
   }
   const nvcc = firstThatRuns(process.env.CUDACXX, 'nvcc', '/usr/local/cuda/bin/nvcc');
-  const environment = describeEnvironment({ python, nvcc });
-  if (environment.torch === null) console.log(`${python} has no PyTorch: there will be no peers (see --python)`);
+  const environment = describeEnvironment({ pythons: python ? [python] : ['python3', '/usr/bin/python3'], nvcc });
+  if (!environment.python) console.log('No Python with PyTorch was found: there will be no peers (see --python)');
   const stages = chosen(
     stagesOf({
       root,
       out,
       rehearse,
-      python: environment.torch && python,
+      python: environment.python,
       peersFrom: peers,
       architectures: gpu?.computeCapability.replace('.', ''),
       tools: { sanitizer: firstThatRuns('compute-sanitizer', '/usr/local/cuda/bin/compute-sanitizer') },

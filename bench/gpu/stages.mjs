@@ -14,7 +14,7 @@ import { join } from 'node:path';
  * @property {Record<string, string>} [env]
  */
 
-const EMULATED = ['emulation', 'machine', 'several-devices'];
+const EMULATED = ['cublaslt', 'emulation', 'machine', 'several-devices'];
 
 const PEERS = [
   ['distillation_loss', 'loss', 100],
@@ -77,6 +77,7 @@ export function stagesOf(setting) {
         ? script('scripts/build-emulation.mjs')
         : script('scripts/build-cuda.mjs', '--architectures', architectures),
     },
+    { name: 'doctor', part: 'check', seconds: 60, command: script('dist/cli/main.js', 'doctor') },
     program('operations', 'check', 180, 'bench/gpu/check/operations.mjs'),
     {
       ...program('own matrix products', 'check', 60, 'bench/gpu/check/operations.mjs'),
