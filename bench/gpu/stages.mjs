@@ -96,7 +96,7 @@ export function stagesOf(setting) {
     {
       name: 'tests',
       part: 'check',
-      seconds: 150,
+      seconds: rehearse ? 400 : 150,
       env: rehearse ? {} : { CFGDISTILL_TEST_CUDA: 'real' },
       command: script(
         ...['node_modules/vitest/vitest.mjs', 'run', 'test/cuda', '--reporter=default'],

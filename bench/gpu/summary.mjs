@@ -16,14 +16,14 @@ const speedOf = (m) => {
 };
 
 /** Lines of cells: what was measured, its time and speed, and how that stands to its goals. */
-export function speedRows(measurements) {
+export function speedRows(measurements, rehearsal = false) {
   return judged(measurements).map((m) => [
     m.what,
     m.shape,
     m.dtype === 'bfloat16' ? 'bf16' : 'f32',
     milliseconds(m.ms),
     speedOf(m),
-    m.failed ? `FAILED: ${m.failed.slice(0, 60)}` : m.ratios.map(ratioText).join(' · '),
+    m.failed ? `FAILED: ${m.failed.slice(0, 60)}` : rehearsal ? '' : m.ratios.map(ratioText).join(' · '),
   ]);
 }
 
@@ -59,9 +59,9 @@ export function printed({ environment, rehearsal, stages, measurements }) {
   );
   if (failures.length > 0) lines.push(...failures.slice(0, 12), ...(failures.length > 12 ? ['…'] : []));
   if (measurements.length > 0) {
-    lines.push(copyLine(measurements), table(SPEED_HEAD, speedRows(measurements), 3));
+    lines.push(copyLine(measurements), table(SPEED_HEAD, speedRows(measurements, rehearsal), 6));
     const goals = judged(measurements).flatMap(({ ratios }) => ratios.filter(({ met }) => met !== undefined));
-    lines.push(`${goals.filter(({ met }) => met).length} of ${goals.length} goals met`);
+    if (!rehearsal) lines.push(`${goals.filter(({ met }) => met).length} of ${goals.length} goals met`);
   }
   return lines.join('\n');
 }
