@@ -1,4 +1,6 @@
 // The built library's parts that are not its public face and that the benchmarks need, in one place.
 export { writeFileAtomic } from '../dist/files.js';
+export { fillParameters } from '../dist/models/model-file.js';
+export { toFloat32 } from '../dist/models/safetensors/floats.js';
 export { native } from '../dist/native.js';
 export { CHORD_RECIPE } from '../dist/tasks/chords/recipe.js';

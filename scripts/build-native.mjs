@@ -1,6 +1,7 @@
 // Builds the addon when a source is newer than the binary; node-gyp itself then compiles only what changed.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,9 +22,14 @@ if (!existsSync(binary) || statSync(binary).mtimeMs < sources) {
     statSync(join(root, 'build/Makefile')).mtimeMs > newest(join(root, 'binding.gyp'))
       ? ['build']
       : ['configure', 'build'];
-  const result = spawnSync('npx', ['--no-install', 'node-gyp', ...steps, '--jobs', 'max', '--loglevel', 'warn'], {
+  // Not through npx, which need not be there where Node is; npx would have told node-gyp where Node's headers are.
+  const nodeGyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
+  const prefix = dirname(dirname(process.execPath));
+  const headers = existsSync(join(prefix, 'include/node/node.h')) ? { npm_config_nodedir: prefix } : {};
+  const result = spawnSync(process.execPath, [nodeGyp, ...steps, '--jobs', 'max', '--loglevel', 'warn'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...headers, ...process.env },
   });
   if (result.status !== 0) process.exit(result.status ?? 1);
   if (!existsSync(binary)) {

@@ -4,7 +4,7 @@ import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { type Device, device } from '../../lib/tensor/device.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
-import { BUILD_TIMEOUT, ORDERS, setOrder, useEmulatedDevice } from '../support/emulated-device.ts';
+import { BUILD_TIMEOUT, emulatedOnly, ORDERS, setOrder, useEmulatedDevice } from '../support/emulated-device.ts';
 import { randomFloats } from '../support/random-data.ts';
 
 let cpu: Device;
@@ -38,7 +38,7 @@ const messageOf = (promise: Promise<unknown>): Promise<string> =>
   );
 
 describe('the emulated CUDA device', () => {
-  it('has a name, and is what auto means as soon as no operation is missing', async () => {
+  emulatedOnly('has a name, and is what auto means as soon as no operation is missing', async () => {
     expect(cuda.type).toBe('cuda');
     expect(cuda.name).toContain('emulated CUDA device');
     expect(native.cudaCount()).toBe(1);
@@ -89,7 +89,7 @@ describe('the emulated CUDA device', () => {
     expect(() => guide(a!, b!)).toThrow(/uncond/);
   });
 
-  it('names the size when memory runs out, and goes on', async () => {
+  emulatedOnly('names the size when memory runs out, and goes on', async () => {
     const huge = () => native.createTensor('cuda:0', 'float32', [1 << 29]);
     expect(huge).toThrow(OutOfMemoryError);
     expect(huge).toThrow(/out of memory: cuda:0 gave no 2147483648 bytes; \d+ of its 1073741824 bytes are free/);

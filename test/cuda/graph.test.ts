@@ -4,7 +4,7 @@ import { native } from '../../lib/native.ts';
 import { type Device, device } from '../../lib/tensor/device.ts';
 import { Program } from '../../lib/tensor/program.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
-import { BUILD_TIMEOUT, ORDERS, setOrder, useEmulatedDevice } from '../support/emulated-device.ts';
+import { BUILD_TIMEOUT, emulatedOnly, ORDERS, setOrder, useEmulatedDevice } from '../support/emulated-device.ts';
 import { submissionsOf } from '../support/emulation-trace.ts';
 
 let cpu: Device;
@@ -65,7 +65,7 @@ function generation(on: Device, capacity: number) {
 }
 
 describe('a program on the emulated CUDA device', () => {
-  it('is one launch from its second replay on', async () => {
+  emulatedOnly('is one launch from its second replay on', async () => {
     const { program, third } = chain(cuda);
     await cuda.synchronize();
     const counted = [];
@@ -223,7 +223,7 @@ describe('a program on the emulated CUDA device', () => {
     expect(await outcome(third)).toEqual([1, 9]);
   });
 
-  it.each(['no-graphs', 'no-capture'])('needs no graphs (%s)', async (fault) => {
+  emulatedOnly.each(['no-graphs', 'no-capture'])('needs no graphs (%s)', async (fault) => {
     process.env.CFGDISTILL_EMULATION_FAULT = fault;
     const { x, third, program } = chain(cuda);
     const counted = await submissionsOf(async () => {

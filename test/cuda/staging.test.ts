@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Device, device } from '../../lib/tensor/device.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
-import { BUILD_TIMEOUT, useEmulatedDevice } from '../support/emulated-device.ts';
+import { BUILD_TIMEOUT, emulatedOnly, useEmulatedDevice } from '../support/emulated-device.ts';
 import { submissionsOf } from '../support/emulation-trace.ts';
 
 let cuda: Device;
@@ -27,7 +27,7 @@ describe('copies to and from the emulated CUDA device', () => {
     tensor.dispose();
   });
 
-  it('do not wait on the way there as long as the buffers hold it', async () => {
+  emulatedOnly('do not wait on the way there as long as the buffers hold it', async () => {
     const small = Array.from({ length: 500 }, (_, i) => counting(i % 7, i));
     const tensors: Tensor[] = [];
     const { wait, copy } = await submissionsOf(async () => {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -22,17 +23,26 @@ export function buildEmulation(...options: string[]): string {
   }).trim();
 }
 
-/** Makes device 'cuda' of this process the emulated one. Must come before its first use. */
+/** CFGDISTILL_TEST_CUDA=real runs the tests on the GPU, by the library that `npm run build:cuda` built. */
+export const ON_GPU = process.env.CFGDISTILL_TEST_CUDA === 'real';
+
+/** For what only the emulated device has: its faults, its counts, its size. */
+export const emulatedOnly = it.skipIf(ON_GPU);
+
+/** Makes device 'cuda' of this process the emulated one, unless a GPU is asked for. Must come before its first use. */
 export function useEmulatedDevice(): void {
+  if (ON_GPU) return;
   process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation();
   // A real one would take the emulated device's streams for real.
   process.env.CFGDISTILL_CUBLASLT_LIBRARY ??= 'none';
 }
 
-/** The orders in which the emulated device can run the threads of a block. */
-export const ORDERS = ['forward', 'reverse', 'shuffled'] as const;
+type Order = 'forward' | 'reverse' | 'shuffled';
+
+/** The orders in which the device can run the threads of a block: all of them emulated, the GPU's own otherwise. */
+export const ORDERS: readonly Order[] = ON_GPU ? ['forward'] : ['forward', 'reverse', 'shuffled'];
 
 /** From the next operation on; nothing may be waiting to run. */
-export function setOrder(order: (typeof ORDERS)[number]): void {
+export function setOrder(order: Order): void {
   process.env.CFGDISTILL_EMULATION_ORDER = order;
 }
