@@ -18,6 +18,7 @@ import {
 } from 'cfgdistill';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { native } from '../lib/native.ts';
+import { collectGarbage } from './support/garbage.ts';
 import { PromptedBigram } from './support/prompted-bigram.ts';
 
 const vocabularySize = 13;
@@ -211,6 +212,7 @@ describe('Trainer', () => {
     const cpu = await device('cpu');
     const trainer = new Trainer(options({ ...rewarded, promptsPerStep: 2, samplesPerPrompt: 2, maxTokens: 4 }));
     await steps(trainer, 20);
+    await collectGarbage(); // what other tests left
     await cpu.synchronize();
     const { used } = cpu.memory({ resetPeak: true });
     await steps(trainer, 90);

@@ -3,8 +3,10 @@ import { fillParameters, storedParameters } from '../models/model-file.ts';
 import type { Parameter } from '../models/parameter.ts';
 import type { StoredTensor } from '../models/safetensors.ts';
 import { native } from '../native.ts';
+import type { Device } from '../tensor/device.ts';
 import { keep } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { type PlacedInputs, RecordedPasses } from './recorded-passes.ts';
 import { checkSchedule, learningRateAt, type ScheduleOptions } from './schedule.ts';
 
 /** AdamW (Loshchilov and Hutter, 2019), with global-norm clipping and a learning-rate schedule. */
@@ -28,6 +30,7 @@ export class Optimizer {
   readonly #first: readonly Tensor[];
   readonly #second: readonly Tensor[];
   readonly #gradients: readonly Tensor[];
+  readonly #updates: RecordedPasses<Float32Array, PlacedSchedule>;
   #step = 0;
 
   constructor(parameters: Iterable<Parameter>, options: OptimizerOptions) {
@@ -50,6 +53,11 @@ export class Optimizer {
     this.#first = zeros();
     this.#second = zeros();
     this.#gradients = zeros();
+    const { device } = (this.#parameters[0] as Parameter).tensor;
+    this.#updates = new RecordedPasses({
+      place: (schedule) => new PlacedSchedule(schedule, device),
+      run: ({ schedule }) => this.#update(schedule),
+    });
   }
 
   /** Updates made so far. */
@@ -77,34 +85,45 @@ export class Optimizer {
    * Rejects with ValueError when a gradient is not finite; weights, moments and step are then as before.
    */
   async apply(): Promise<number> {
-    const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0, maxGradientNorm = 1 } = this.options;
     const step = this.#step + 1;
+    const schedule = Float32Array.of(learningRateAt(step, this.options), step);
+    const recorded = this.#parameters[0]?.tensor.device.type === 'cuda';
+    const [norm] = this.#updates.run(recorded ? 'update' : null, schedule) as [Tensor];
+    // What is read from here on are the weights of this step: a `save` in the meantime must say so.
+    this.#step = step;
+    try {
+      const value = norm.read();
+      norm.dispose();
+      return (await value)[0] as number;
+    } catch (error) {
+      this.#step = step - 1;
+      // A GPU does nothing more after an error until it is told, as it is now.
+      this.zeroGradients();
+      throw error;
+    }
+  }
+
+  #update(schedule: Tensor): [norm: Tensor] {
+    const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0, maxGradientNorm = 1 } = this.options;
     const handles = (tensors: readonly Tensor[]) => tensors.map((t) => t.handle);
-    using norm = new Tensor(native.globalNorm(handles(this.#gradients)), 'float32');
+    const norm = new Tensor(native.globalNorm(handles(this.#gradients)), 'float32');
     native.adamw(
       handles(this.watched),
       handles(this.#gradients),
       handles(this.#first),
       handles(this.#second),
       this.#parameters.map(({ decay = true }) => (decay ? weightDecay : 0)),
-      learningRateAt(step, this.options),
+      0,
       beta1,
       beta2,
       epsilon,
-      step,
+      1,
       norm.handle,
       maxGradientNorm,
+      schedule.handle,
     );
     this.zeroGradients();
-    // What is read from here on are the weights of this step: a `save` in the meantime must say so.
-    this.#step = step;
-    try {
-      const [value] = await norm.read();
-      return value as number;
-    } catch (error) {
-      this.#step = step - 1;
-      throw error;
-    }
+    return [norm];
   }
 
   /** Forgets accumulated gradients: a step that was aborted half-way leaves no trace. */
@@ -133,6 +152,24 @@ export class Optimizer {
   }
 
   dispose(): void {
+    this.#updates.dispose();
     for (const tensor of [...this.#first, ...this.#second, ...this.#gradients]) tensor.dispose();
+  }
+}
+
+/** The learning rate and the number of a step, on the device. */
+class PlacedSchedule implements PlacedInputs<Float32Array> {
+  readonly schedule: Tensor;
+
+  constructor(values: Float32Array, device: Device) {
+    this.schedule = Tensor.from(values, [2], device);
+  }
+
+  write(values: Float32Array): void {
+    this.schedule.write(values);
+  }
+
+  get tensors(): readonly Tensor[] {
+    return [this.schedule];
   }
 }
