@@ -7,6 +7,7 @@
       "native/addon/arguments.cpp",
       "native/addon/attention.cpp",
       "native/addon/cross_entropy.cpp",
+      "native/addon/device.cpp",
       "native/addon/distill.cpp",
       "native/addon/diversity.cpp",
       "native/addon/elementwise.cpp",
@@ -17,6 +18,7 @@
       "native/addon/merge.cpp",
       "native/addon/norm.cpp",
       "native/addon/optim.cpp",
+      "native/addon/program.cpp",
       "native/addon/tensor_object.cpp",
       "native/cpu/backend.cpp",
       "native/cpu/isa.cpp",
@@ -24,6 +26,7 @@
       "native/cuda/library.cpp",
       "native/tensor/allocator.cpp",
       "native/tensor/device.cpp",
+      "native/tensor/program.cpp",
       "native/tensor/queue.cpp",
       "native/tensor/thread_pool.cpp"
     ],
@@ -46,15 +49,34 @@
     # runtime when it is built for the emulated device.
     "cuda_sources": [
       "native/cuda/backend.cpp",
+      "native/cuda/check.cpp",
+      "native/cuda/cublaslt.cpp",
+      "native/cuda/cublaslt_library.cpp",
+      "native/cuda/graph.cu",
+      "native/cuda/memory.cpp",
+      "native/cuda/open.cpp",
+      "native/cuda/report.cpp",
+      "native/cuda/settle.cpp",
+      "native/cuda/staging.cpp",
       "native/ops/distill/cuda.cu",
       "native/ops/diversity/cuda.cu",
       "native/ops/guidance/cuda.cu",
-      "native/ops/merge/cuda.cu"
+      "native/ops/merge/cuda.cu",
+      "native/ops/nn/activation/cuda.cu",
+      "native/ops/nn/attention/cuda.cu",
+      "native/ops/nn/elementwise/cuda.cu",
+      "native/ops/nn/embedding/cuda.cu",
+      "native/ops/nn/matmul/cuda.cu",
+      "native/ops/nn/matmul/rows.cu",
+      "native/ops/nn/matmul/tensor_tiles.cu",
+      "native/ops/nn/matmul/tiles.cu",
+      "native/ops/nn/norm/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",
       "native/cuda/emulation/fiber.cpp",
-      "native/cuda/emulation/runtime.cpp"
+      "native/cuda/emulation/runtime.cpp",
+      "native/cuda/emulation/stream.cpp"
     ]
   },
   "target_defaults": {

@@ -4,12 +4,14 @@ import { checkTokens } from './models/token-batch.ts';
 import { native } from './native.ts';
 import { Random } from './random.ts';
 import { Tape } from './tensor/autograd.ts';
-import { scope } from './tensor/scope.ts';
 import { Tensor } from './tensor/tensor.ts';
 import { type Completion, packCompletions, widthOf } from './training/completion-batch.ts';
+import { type CompletionInputs, PlacedCompletions } from './training/completion-inputs.ts';
 import { Epochs } from './training/epochs.ts';
 import { Exclusive } from './training/exclusive.ts';
+import { deviceOfModel, recordsPasses } from './training/model-input.ts';
 import { Optimizer, type OptimizerOptions } from './training/optimizer.ts';
+import { RecordedPasses } from './training/recorded-passes.ts';
 import { learningRateAt } from './training/schedule.ts';
 import { loadTraining, restoreTraining, saveTraining } from './training/training-file.ts';
 
@@ -50,6 +52,7 @@ const KIND = 'BaseTrainer';
 export class BaseTrainer {
   readonly options: Required<BaseTrainerOptions>;
   readonly #optimizer: Optimizer;
+  readonly #passes: RecordedPasses<CompletionInputs, PlacedCompletions>;
   readonly #exclusive = new Exclusive();
   readonly #epochs: Epochs;
   readonly #width: number;
@@ -74,6 +77,10 @@ export class BaseTrainer {
     });
     this.options = { ...options, promptDropout, batchSize, rowsPerMicrobatch, seed };
     this.#optimizer = new Optimizer(model.parameters(), options.optimizer);
+    this.#passes = new RecordedPasses({
+      place: (inputs) => new PlacedCompletions(inputs, model, deviceOfModel(model)),
+      run: (placed) => this.#run(placed),
+    });
     this.#epochs = new Epochs(rows.length, seed);
     this.#width = widthOf(
       rows.map(({ prompt }) => prompt),
@@ -140,19 +147,29 @@ export class BaseTrainer {
   async #backward(rows: readonly Completion[], weight: number, dropoutSeed: number): Promise<number> {
     const { model } = this.options;
     const { batch, targets } = packCompletions(rows, this.#width);
-    using loss = scope(() => {
-      const tape = new Tape(this.#optimizer.watched);
-      const logits = tape.record(() => model.forward({ ...batch, dropoutSeed }));
-      const flat = logits.reshape([targets.length, -1]);
-      const places = Tensor.from(targets, [targets.length], logits.device);
-      const [sum, perRow, gradient] = native.crossEntropy(flat.handle, places.handle, null, weight);
-      new Tensor(perRow, 'float32');
-      const seeds = [[logits, new Tensor(gradient, 'float32').reshape(logits.shape)]] as const;
-      this.#optimizer.accumulate(tape.backward(seeds));
-      return new Tensor(sum, 'float32');
-    });
-    const [value] = await loss.read();
-    return value as number;
+    const recordable = recordsPasses(model) && model.usesDropout === false;
+    const key = recordable ? `${batch.rows} ${batch.positions}` : null;
+    const inputs = {
+      batch: { ...batch, dropoutSeed },
+      targets,
+      weights: new Float32Array(targets.length).fill(weight),
+    };
+    const [loss] = this.#passes.run(key, inputs) as [Tensor];
+    const value = loss.read();
+    loss.dispose();
+    return (await value)[0] as number;
+  }
+
+  /** The loss of a batch; its gradient goes to the optimiser. */
+  #run({ input, targets, weights }: PlacedCompletions): Tensor[] {
+    const tape = new Tape(this.#optimizer.watched);
+    const logits = tape.record(() => input.forward());
+    const flat = logits.reshape([targets.size, -1]);
+    const [loss, perRow, gradient] = native.crossEntropy(flat.handle, targets.handle, weights.handle, 1);
+    new Tensor(perRow, 'float32');
+    const seeds = [[logits, new Tensor(gradient, logits.dtype).reshape(logits.shape)]] as const;
+    this.#optimizer.accumulate(tape.backward(seeds));
+    return [new Tensor(loss, 'float32')];
   }
 
   /** Writes the training state to one file, atomically. */
@@ -175,6 +192,7 @@ export class BaseTrainer {
 
   /** Frees the optimiser's state. The model stays. */
   dispose(): void {
+    this.#passes.dispose();
     this.#optimizer.dispose();
   }
 }

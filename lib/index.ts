@@ -38,6 +38,13 @@ export { Tape } from './tensor/autograd.ts';
 export { type Device, type DeviceName, device } from './tensor/device.ts';
 export * as operations from './tensor/operations.ts';
 export { keep, scope } from './tensor/scope.ts';
-export { type DType, Tensor } from './tensor/tensor.ts';
-export { type RolloutSource, type RunOptions, type StepMetrics, Trainer, type TrainerOptions } from './trainer.ts';
+export { type ComputeType, type DType, Tensor } from './tensor/tensor.ts';
+export {
+  type ResumeOptions,
+  type RolloutSource,
+  type RunOptions,
+  type StepMetrics,
+  Trainer,
+  type TrainerOptions,
+} from './trainer.ts';
 export type { OptimizerOptions } from './training/optimizer.ts';

@@ -1,15 +1,5 @@
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import {
-  CfgDistillError,
-  CheckpointError,
-  DeviceError,
-  DTypeError,
-  OutOfMemoryError,
-  ShapeError,
-  ValueError,
-} from './errors.ts';
+import { loadAddon } from './addon.ts';
+import { CheckpointError, DeviceError, DTypeError, OutOfMemoryError, ShapeError, ValueError } from './errors.ts';
 
 /** Element types by their native names. */
 export type DType = 'float32' | 'int32' | 'float16' | 'bfloat16';
@@ -64,6 +54,20 @@ interface CoreAddon {
   memory(device: DeviceId, resetPeak: boolean): { used: number; reserved: number; peak: number };
   setMemoryLimit(device: DeviceId, bytes: number | null): void;
   trimMemory(device: DeviceId): Promise<void>;
+  /** Holds for what is enqueued afterwards. */
+  setOption(device: DeviceId, option: 'tf32', on: boolean): void;
+  /** One timer per device; between the two calls lies what is timed. */
+  startTimer(device: DeviceId): Promise<void>;
+  /** Milliseconds of the device from the start to here. */
+  stopTimer(device: DeviceId): Promise<number>;
+  /** Whether this process has the CUDA device open already. */
+  cudaOpen(device: DeviceId): boolean;
+  /** The file of the CUDA backend, null when it is in none of the places tried. Loads nothing. */
+  cudaLibrary(): { path: string | null; tried: string[] };
+  /** How many of the CPU's operations the CUDA backend does not have. Loads the backend, asks no driver. */
+  cudaMissing(): number;
+  /** What the CUDA backend finds on the machine, as JSON. Asks the driver. */
+  cudaReport(): string;
   /** Until endProgram(), operations are recorded and not run. */
   beginProgram(): void;
   endProgram(): NativeProgram;
@@ -174,7 +178,7 @@ interface KernelAddon {
 /** Tensors that models compute on are float32 or bfloat16, the same for all of an operation; what is [n] or [rows]
  *  beside them (gains, biases, statistics, weights, losses) is float32, and so are gradients of parameters. */
 interface NnAddon {
-  /** In place: every element of `target` (float32 or int32). */
+  /** In place: every element of `target` (float32, int32 or bfloat16, to which the value is rounded). */
   fill(target: T, value: number): void;
   add(a: T, b: T): T;
   /** In place: target += source · factor. */
@@ -229,13 +233,14 @@ interface NnAddon {
   l2NormalizeForward(x: T): [y: T, inverseNorm: T];
   l2NormalizeBackward(gradY: T, y: T, inverseNorm: T): T;
 
-  /** table [vocab, n], ids int32 [...] → [..., n]; an id out of range is an error. */
-  embeddingForward(table: T, ids: T): T;
-  /** Gradient of the table, summed in a fixed order. */
+  /** table [vocab, n], ids int32 [...] → [..., n] of type float32 or bfloat16; an id out of range is an error. */
+  embeddingForward(table: T, ids: T, dtype?: DType): T;
+  /** Gradient of the table (float32), summed in a fixed order. */
   embeddingBackward(gradOut: T, ids: T, vocab: number): T;
-  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], [rows, n]; an empty range gives 0. */
+  /** x [rows, positions, n] → mean over starts[r] ≤ j < ends[r], float32 [rows, n]; an empty range gives 0. */
   maskedMeanForward(x: T, starts: T, ends: T): T;
-  maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number): T;
+  /** Of type float32 or bfloat16. */
+  maskedMeanBackward(gradOut: T, starts: T, ends: T, positions: number, dtype?: DType): T;
 
   activationForward(kind: Activation, x: T): T;
   activationBackward(kind: Activation, x: T, gradY: T): T;
@@ -272,24 +277,5 @@ export type NativeAddon = CoreAddon & KernelAddon & NnAddon;
 /** By native error code (enum cfgd_code in native/tensor/backend.h). */
 const errorClasses = [Error, ShapeError, DTypeError, ValueError, DeviceError, OutOfMemoryError, CheckpointError];
 
-function load(): NativeAddon {
-  const require = createRequire(import.meta.url);
-  const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-  const loadAddon = require('node-gyp-build') as (folder: string) => NativeAddon;
-  try {
-    return loadAddon(root);
-  } catch (cause) {
-    throw new CfgDistillError(
-      'ERR_DEVICE',
-      `the native addon of cfgdistill could not be loaded (${process.platform}-${process.arch}, Node ${process.version}). ` +
-        'It is compiled when the package is installed: check that Python 3, make and a C++20 compiler are present and that ' +
-        'npm was not run with --ignore-scripts, then run `npm rebuild cfgdistill` (in a checkout: `npm run build:native`). ' +
-        `The cause: ${cause instanceof Error ? cause.message : String(cause)}`,
-      undefined,
-      { cause },
-    );
-  }
-}
-
-export const native: NativeAddon = load();
+export const native = loadAddon() as NativeAddon;
 native.setErrorClasses(errorClasses);

@@ -5,6 +5,8 @@ import { CheckpointError } from './errors.ts';
 import { SequenceEncoder } from './models/sequence-encoder.ts';
 import { TransformerLM, type TransformerLMConfig } from './models/transformer-lm.ts';
 import type { Guidance } from './sampling-options.ts';
+import { type Device, type DeviceName, device as deviceByName } from './tensor/device.ts';
+import type { ComputeType } from './tensor/tensor.ts';
 import type { TrainerOptions, TrainerSettings } from './trainer-options.ts';
 
 /** The files of a saved trainer, in its folder. */
@@ -24,6 +26,16 @@ export interface SavedTrainer {
   teacher: boolean;
   /** 'encoder' when the embedder's file is in the folder; null when there was none. */
   embedder: 'encoder' | 'custom' | null;
+  /** What the built-in ones among the models compute in. Absent in files of earlier versions: float32. */
+  compute?: { [M in 'student' | 'teacher' | 'embedder']?: ComputeType };
+}
+
+/** What a saved trainer is resumed with. */
+export interface ResumeOptions extends Partial<TrainerOptions> {
+  /** Where the saved models go; those given stay where they are. Default 'cpu'. */
+  device?: DeviceName | Device;
+  /** What the saved models compute in. Default: what each computed in before. */
+  compute?: ComputeType;
 }
 
 interface PlainGuidance {
@@ -34,12 +46,18 @@ interface PlainGuidance {
 /** A trainer's options as plain data. */
 export function describeTrainer(settings: TrainerSettings, options: TrainerOptions): SavedTrainer {
   const { student, teacher, diversity } = options;
+  const encoder = diversity?.embedder instanceof EncoderEmbedder ? diversity.embedder.encoder : null;
   return {
     settings,
     guidance: teacher.guidance ? plainGuidance(teacher.guidance) : null,
     student: student instanceof TransformerLM ? student.config : null,
     teacher: teacher.model instanceof TransformerLM,
-    embedder: diversity ? (diversity.embedder instanceof EncoderEmbedder ? 'encoder' : 'custom') : null,
+    embedder: diversity ? (encoder ? 'encoder' : 'custom') : null,
+    compute: {
+      ...(student instanceof TransformerLM && { student: student.compute }),
+      ...(teacher.model instanceof TransformerLM && { teacher: teacher.model.compute }),
+      ...(encoder && { embedder: encoder.compute }),
+    },
   };
 }
 
@@ -55,12 +73,13 @@ export async function saveFrozenModels(folder: string, { teacher, diversity }: T
 /**
  * The options of a saved trainer: those given, else the saved ones.
  *
- * Rejects with CheckpointError when a model is needed that is neither built in nor given, or the file says nonsense.
+ * Rejects with CheckpointError when a model is needed that is neither built in nor given, or the file says nonsense;
+ * with DeviceError when the device is not there.
  */
 export async function savedTrainerOptions(
   folder: string,
   saved: SavedTrainer,
-  given: Partial<TrainerOptions>,
+  { device = 'cpu', compute, ...given }: ResumeOptions,
 ): Promise<TrainerOptions> {
   const path = join(folder, TRAINER_FILES.training);
   if (typeof saved?.settings !== 'object' || saved.settings === null) {
@@ -70,15 +89,25 @@ export async function savedTrainerOptions(
   const missing = (what: string): never => {
     throw new CheckpointError(`${path}: the ${what} is not a built-in model: give it again to resume()`, path);
   };
-  const cpu = { device: 'cpu' } as const;
-  const student = given.student ?? (saved.student ? new TransformerLM(saved.student) : missing('student'));
+  const place = await deviceByName(device);
+  const placed = (model: 'student' | 'teacher' | 'embedder') => {
+    const own = saved.compute?.[model] ?? 'float32';
+    if (own !== 'float32' && own !== 'bfloat16') {
+      throw new CheckpointError(`${path}: expected the ${model} to compute in float32 or bfloat16, got '${own}'`, path);
+    }
+    return { device: place, compute: compute ?? own };
+  };
+  const student =
+    given.student ?? (saved.student ? new TransformerLM(saved.student, placed('student')) : missing('student'));
   const teacher = given.teacher ?? {
-    model: saved.teacher ? await TransformerLM.load(join(folder, TRAINER_FILES.teacher), cpu) : missing('teacher'),
+    model: saved.teacher
+      ? await TransformerLM.load(join(folder, TRAINER_FILES.teacher), placed('teacher'))
+      : missing('teacher'),
     ...(saved.guidance && { guidance: guidanceOf(saved.guidance) }),
   };
   const embedder = async (): Promise<EncoderEmbedder> => {
     if (saved.embedder === 'custom') missing('embedder');
-    return new EncoderEmbedder(await SequenceEncoder.load(join(folder, TRAINER_FILES.embedder), cpu));
+    return new EncoderEmbedder(await SequenceEncoder.load(join(folder, TRAINER_FILES.embedder), placed('embedder')));
   };
   const diversity =
     given.diversity ?? (saved.embedder ? { embedder: await embedder(), weight: diversityWeight } : undefined);

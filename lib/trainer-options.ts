@@ -1,7 +1,7 @@
 import type { Embedder } from './embedders/embedder.ts';
 import { ValueError } from './errors.ts';
 import type { LanguageModel } from './models/language-model.ts';
-import type { Divergence } from './native.ts';
+import type { DeviceId, Divergence } from './native.ts';
 import { checkSampling, type Guidance } from './sampling-options.ts';
 import type { OptimizerOptions } from './training/optimizer.ts';
 
@@ -9,11 +9,14 @@ import type { OptimizerOptions } from './training/optimizer.ts';
 export type RolloutSource = 'student' | 'teacher' | 'data';
 
 export interface TrainerOptions {
-  /** Trained in place. Usually `base.clone()`. */
+  /** Trained in place, on the device it is on. Usually `base.clone()`. */
   student: LanguageModel;
-  /** Frozen; with guidance, the guided teacher. */
+  /** Frozen; with guidance, the guided teacher. On the student's device; it may compute in another type. */
   teacher: { model: LanguageModel; guidance?: Guidance };
-  /** Rewards generations of one prompt for differing: `weight` is β. Absent or weight 0: pure distillation. */
+  /**
+   * Rewards generations of one prompt for differing: `weight` is β. Absent or weight 0: pure distillation. The embedder
+   * may run on a device of its own.
+   */
   diversity?: { embedder: Embedder; weight: number };
   /** Generations per prompt, N. Default 4; at least 2 with a diversity weight. */
   samplesPerPrompt?: number;
@@ -116,9 +119,19 @@ export function settingsOf(options: TrainerOptions): TrainerSettings {
   if ([...teacher.model.parameters()].some(({ tensor }) => watched.has(tensor))) {
     refuse('teacher.model', 'weights of its own, which stay as they are', "the student's");
   }
+  const [places, teacherPlaces] = [devicesOf(student), devicesOf(teacher.model)];
+  if (places.length > 1) refuse('student', 'parameters on one device', places.join(' and '));
+  if (places.length > 0 && teacherPlaces.some((place) => place !== places[0])) {
+    refuse('teacher.model', `the student's device, ${places[0]}`, teacherPlaces.join(' and '));
+  }
   const { stopToken } = settings;
   if (stopToken !== null && !(Number.isInteger(stopToken) && stopToken >= 0 && stopToken < student.vocabularySize)) {
     refuse('stopToken', `a token below ${student.vocabularySize}`, stopToken);
   }
   return settings;
+}
+
+/** The devices of a model's parameters. */
+function devicesOf(model: LanguageModel): DeviceId[] {
+  return [...new Set([...model.parameters()].map(({ tensor }) => tensor.deviceId))];
 }

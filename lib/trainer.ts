@@ -8,6 +8,7 @@ import { type Generation, Sampler } from './sampler.ts';
 import { negativesOf, scalesOf } from './sampling-options.ts';
 import {
   describeTrainer,
+  type ResumeOptions,
   type SavedTrainer,
   savedTrainerOptions,
   saveFrozenModels,
@@ -15,13 +16,14 @@ import {
 } from './trainer-file.ts';
 import { settingsOf, type TrainerOptions, type TrainerSettings } from './trainer-options.ts';
 import { widthOf } from './training/completion-batch.ts';
-import { distillationPass, type Rollout, type TokenValues } from './training/distillation-pass.ts';
+import { DistillationPass, type Rollout, type TokenValues } from './training/distillation-pass.ts';
 import { Epochs } from './training/epochs.ts';
 import { Exclusive } from './training/exclusive.ts';
 import { Optimizer } from './training/optimizer.ts';
 import { learningRateAt } from './training/schedule.ts';
 import { loadTraining, restoreTraining, saveTraining } from './training/training-file.ts';
 
+export type { ResumeOptions } from './trainer-file.ts';
 export type { RolloutSource, TrainerOptions } from './trainer-options.ts';
 
 /** What a step reports. */
@@ -66,6 +68,9 @@ export class Trainer {
   readonly options: TrainerOptions;
   readonly settings: Readonly<TrainerSettings>;
   readonly #optimizer: Optimizer;
+  readonly #pass: DistillationPass;
+  /** Without gradients. */
+  readonly #valuesOnly: DistillationPass;
   readonly #exclusive = new Exclusive();
   /** The folder that holds the teacher and the embedder already. */
   #savedTo: string | null = null;
@@ -75,6 +80,10 @@ export class Trainer {
     this.settings = settingsOf(options);
     this.options = options;
     this.#optimizer = new Optimizer(options.student.parameters(), options.optimizer);
+    const { temperature, divergence, jsdWeight } = this.settings;
+    const comparison = { student: options.student, teacher: options.teacher.model, temperature, divergence, jsdWeight };
+    this.#pass = new DistillationPass(comparison, this.#optimizer);
+    this.#valuesOnly = new DistillationPass(comparison, null);
   }
 
   /** Updates made so far. */
@@ -149,8 +158,7 @@ export class Trainer {
       for (let at = 0; at < sequences; at += rowsPerMicrobatch) {
         signal?.throwIfAborted();
         const part = rollouts.slice(at, at + rowsPerMicrobatch);
-        const settings = { weight: 1 / sequences, width: sources.width, optimizer: this.#optimizer };
-        values.push(await distillationPass(part, this.#comparison, settings));
+        values.push(await this.#pass.run(part, { weight: 1 / sequences, width: sources.width }));
       }
       signal?.throwIfAborted();
     } catch (error) {
@@ -175,12 +183,6 @@ export class Trainer {
       tokens,
       tokensPerSecond: tokens / ((performance.now() - begin) / 1000),
     };
-  }
-
-  get #comparison() {
-    const { student, teacher } = this.options;
-    const { temperature, divergence, jsdWeight } = this.settings;
-    return { student, teacher: teacher.model, temperature, divergence, jsdWeight };
   }
 
   /** N generations for each chosen prompt, in order. */
@@ -232,7 +234,7 @@ export class Trainer {
     const { rowsPerMicrobatch } = this.settings;
     for (let at = 0; at < rollouts.length; at += rowsPerMicrobatch) {
       const part = rollouts.slice(at, at + rowsPerMicrobatch);
-      const { divergence } = await distillationPass(part, this.#comparison, { weight: 1, width, optimizer: null });
+      const { divergence } = await this.#valuesOnly.run(part, { weight: 1, width });
       part.forEach(({ coefficients }, i) => {
         const costs = divergence[i] as Float32Array;
         let future = 0;
@@ -276,12 +278,13 @@ export class Trainer {
   }
 
   /**
-   * A trainer that goes on where `save` left off, bit for bit. Models and embedders that are not built in must be given
-   * again; any option given here replaces the saved one.
+   * A trainer that goes on where `save` left off, bit for bit on the same device and instruction set. Models and embedders
+   * that are not built in must be given again; any option given here replaces the saved one.
    *
-   * Rejects with CheckpointError when files are missing, damaged, or need a model that was not given.
+   * Rejects with CheckpointError when files are missing, damaged, or need a model that was not given, with DeviceError
+   * when the device is not there.
    */
-  static async resume(folder: string, given: Partial<TrainerOptions> = {}): Promise<Trainer> {
+  static async resume(folder: string, given: ResumeOptions = {}): Promise<Trainer> {
     const path = join(folder, TRAINER_FILES.training);
     const file = await loadTraining(path, KIND);
     const trainer = new Trainer(await savedTrainerOptions(folder, file.options as SavedTrainer, given));
@@ -291,6 +294,8 @@ export class Trainer {
 
   /** Frees the optimiser's state. The models stay. */
   dispose(): void {
+    this.#pass.dispose();
+    this.#valuesOnly.dispose();
     this.#optimizer.dispose();
   }
 }

@@ -1,9 +1,10 @@
 // Builds the CUDA backend for the emulated device: its sources compiled by the C++ compiler against
 // native/cuda/emulation. Only what changed is compiled. Prints the path of the library.
 //
-//   node scripts/build-emulation.mjs [--sanitize address,undefined] [--program SOURCE]
+//   node scripts/build-emulation.mjs [--sanitize address,undefined] [--program SOURCE | --library SOURCE]
 //
-// --program makes an executable of one more source and the emulation, and prints its path instead.
+// --program makes an executable of one more source and the emulation, --library a shared library of one source alone,
+// and prints its path instead.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -12,7 +13,8 @@ import { setTimeout } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { binding, root } from './binding.mjs';
 
-const { values } = parseArgs({ options: { sanitize: { type: 'string' }, program: { type: 'string' } } });
+const string = { type: 'string' };
+const { values } = parseArgs({ options: { sanitize: string, program: string, library: string } });
 const sanitizers = values.sanitize ?? '';
 if (!/^[a-z,]*$/.test(sanitizers))
   throw new Error(`--sanitize: expected names like address,undefined, got '${sanitizers}'`);
@@ -83,13 +85,18 @@ async function compile(source) {
 }
 
 mkdirSync(folder, { recursive: true });
+const stem = (source) => basename(source).replace(/\.\w+$/, '');
 const output = values.program
-  ? join(folder, basename(values.program).replace(/\.\w+$/, ''))
-  : join(folder, 'libcfgdistill_cuda_emulated.so');
+  ? join(folder, stem(values.program))
+  : join(folder, `lib${values.library ? stem(values.library) : 'cfgdistill_cuda_emulated'}.so`);
 
 await locked(async () => {
   const { cuda_sources: backend, emulation_sources: emulation } = binding().variables;
-  const sources = values.program ? [values.program, ...emulation] : [...backend, ...emulation];
+  const sources = values.library
+    ? [values.library]
+    : values.program
+      ? [values.program, ...emulation]
+      : [...backend, ...emulation];
   const waiting = [...sources];
   const objects = [];
   await Promise.all(

@@ -361,9 +361,21 @@ describe('an output folder', () => {
     );
   });
 
-  it('of another seed, or of another length, is refused and left alone', async () => {
-    const message = /output: whole holds a run with other settings \(seed 5\)/;
+  it('of another seed, length or type is refused and left alone', async () => {
+    const message = /output: whole holds a run with other settings \(seed 5, float32\)/;
     await refused('whole', message, ['demo', '--quick', '--seed', '6', '--output', 'whole']);
     await refused('whole', message, ['demo', '--seed', '5', '--output', 'whole']);
+    await refused('whole', message, demo('whole', '--compute', 'bfloat16'));
+  });
+
+  it('that does not tell what it computed in is a float32 one', async () => {
+    const { compute, ...older } = readJson<Record<string, unknown>>('whole', 'cfgdistill.json');
+    expect(compute).toBe('float32');
+    writeFileSync(at('whole', 'cfgdistill.json'), JSON.stringify(older));
+    const message = /output: whole holds a run with other settings \(seed 5, float32\)/;
+    await refused('whole', message, demo('whole', '--compute', 'bfloat16'));
+    const { code, stderr } = await run(folder, ...demo('whole', '--device', 'cpu', '--compute', 'float32'));
+    expect(code).toBe(0);
+    expect(stderr).toContain('Evaluation: done in an earlier run');
   });
 });

@@ -1,37 +1,19 @@
-import { createRequire } from 'node:module';
-import { Command } from 'commander';
+import type { Command } from 'commander';
+import { baseProgram } from './base-program.ts';
 import { demoCommand } from './commands/demo.ts';
 import { distillCommand } from './commands/distill.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { evaluateCommand } from './commands/evaluate.ts';
 import { mergeCommand } from './commands/merge.ts';
 import { sampleCommand } from './commands/sample.ts';
 import { trainBaseCommand } from './commands/train-base.ts';
 import { trainEmbedderCommand } from './commands/train-embedder.ts';
 
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-
 /** The command line of the package. Parsing rejects with what went wrong and leaves the exit status to its caller. */
 export function createProgram(): Command {
-  const program = new Command('cfgdistill')
-    .description(
-      'Diversity-rewarded distillation of classifier-free guidance (arXiv 2410.06084): finetunes an autoregressive ' +
-        'model so that one pass gives what guidance needs two for, rewards it for generating different things for one ' +
-        'prompt, and merges a quality-focused with a diversity-focused model.',
-    )
-    .version(version)
-    .exitOverride()
-    .configureOutput({
-      outputError: (text, write) => {
-        const line = text
-          .replace(/^error: /, '')
-          .trim()
-          .replace(/\s*\n\s*/g, ' ');
-        write(`cfgdistill: ${line}\n`);
-      },
-    })
-    .addHelpText(
-      'after',
-      `
+  const program = baseProgram().addHelpText(
+    'after',
+    `
 The whole method at once:
   $ cfgdistill demo
 
@@ -45,8 +27,11 @@ Step by step:
   $ cfgdistill evaluate --base base.safetensors --model quality.safetensors --model merged-0.5.safetensors \\
       --embedder embedder.safetensors
 
+What this machine has, and what to do where something is missing:
+  $ cfgdistill doctor
+
 Exit status: 0 done, 1 an error, 2 a wrong command line, 130 interrupted. CFGDISTILL_THREADS sets the number of threads.`,
-    );
+  );
   const add = [
     demoCommand,
     trainBaseCommand,
@@ -55,6 +40,7 @@ Exit status: 0 done, 1 an error, 2 a wrong command line, 130 interrupted. CFGDIS
     sampleCommand,
     mergeCommand,
     evaluateCommand,
+    doctorCommand,
   ];
   for (const register of add) register(program);
   return program;

@@ -4,7 +4,9 @@ import { CheckpointError, ValueError } from '../errors.ts';
 import { loadSafetensors } from '../models/safetensors.ts';
 import { SequenceEncoder } from '../models/sequence-encoder.ts';
 import { TransformerLM } from '../models/transformer-lm.ts';
+import type { ComputeType } from '../tensor/tensor.ts';
 import { UsageError } from './failure.ts';
+import type { ModelPlacement } from './placement.ts';
 import type { CliTask } from './tasks/task.ts';
 import { taskNamed } from './tasks.ts';
 
@@ -93,8 +95,12 @@ export function splitSeedOf(files: readonly Provenance[], given: number | undefi
 }
 
 /** Loads a language model that fits the task. Rejects with CheckpointError when it does not. */
-export async function loadLanguageModel(path: string, task: CliTask): Promise<TransformerLM> {
-  const model = await TransformerLM.load(path, { device: 'cpu' });
+export async function loadLanguageModel(
+  path: string,
+  task: CliTask,
+  placement: ModelPlacement,
+): Promise<TransformerLM<ComputeType>> {
+  const model = await TransformerLM.load(path, placement);
   const needed = task.noPrompt.length + task.maxTokens;
   if (model.vocabularySize !== task.vocabularySize || model.config.maxPositions < needed) {
     throw new CheckpointError(
@@ -107,8 +113,8 @@ export async function loadLanguageModel(path: string, task: CliTask): Promise<Tr
 }
 
 /** Loads an encoder that fits the task. Rejects with CheckpointError when it does not. */
-export async function loadEncoder(path: string, task: CliTask): Promise<SequenceEncoder> {
-  const encoder = await SequenceEncoder.load(path, { device: 'cpu' });
+export async function loadEncoder(path: string, task: CliTask, placement: ModelPlacement): Promise<SequenceEncoder> {
+  const encoder = await SequenceEncoder.load(path, placement);
   const { embedderVocabularySize: tokens, maxTokens } = task;
   if (encoder.vocabularySize !== tokens || encoder.config.maxPositions < maxTokens) {
     throw new CheckpointError(

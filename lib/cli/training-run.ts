@@ -7,6 +7,7 @@ import { claimOutputFolder, isTemporaryName, OUTPUT_MARKER, readJson, writeFileA
 import { Interrupted } from './abort.ts';
 import { UsageError } from './failure.ts';
 import { integer, option, text } from './options.ts';
+import { DEFAULT_COMPUTE } from './placement.ts';
 import type { Session } from './session.ts';
 
 /** A plain value that a run is started with. */
@@ -21,12 +22,15 @@ export interface TrainingOptions {
   saveEvery?: number;
 }
 
+/** Settings that the runs of earlier versions do not tell, as they were then. */
+const UNTOLD = { compute: DEFAULT_COMPUTE };
+
 /** The options' definitions. */
 export function trainingOptions(output: string): Option[] {
   return [
     option('-o, --output <file>', `checkpoint to write, safetensors (default: ${output})`, text),
     option('--state <folder>', 'where the unfinished run is kept (default: <output>.training)', text),
-    new Option('--resume', 'go on with the unfinished run; its options are remembered'),
+    new Option('--resume', 'go on with the unfinished run; its options are remembered, but for the device'),
     new Option('--force', 'replace an existing output, and drop an unfinished run'),
     option(
       '--save-every <steps>',
@@ -101,7 +105,7 @@ export class TrainingRun<S extends Record<keyof S, Setting>> {
     await checkOutput(output, force);
     if (resume) {
       if (!started) throw new ValueError(`--resume: expected an unfinished run in ${folder}, found none`);
-      const settings = { ...(started.settings as S) };
+      const settings = { ...UNTOLD, ...(started.settings as S) };
       checkSame(settings, given, folder);
       const now = await complete({ ...settings });
       checkUnchanged(settings, now, folder);

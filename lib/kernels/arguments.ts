@@ -1,5 +1,5 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type ComputeType, type DType, Tensor } from '../tensor/tensor.ts';
 
 /** A short description of a value for error messages. */
 export function described(value: unknown): string {
@@ -81,13 +81,16 @@ export function expectInts(argument: string, value: unknown, ...dimensions: Dime
 }
 
 /** Throws DTypeError unless `value` is a Tensor of this element type. */
-export function expectTensor<D extends 'float32' | 'int32'>(
-  argument: string,
-  value: unknown,
-  dtype: D,
-): asserts value is Tensor<D> {
+export function expectTensor<D extends DType>(argument: string, value: unknown, dtype: D): asserts value is Tensor<D> {
   if (!(value instanceof Tensor) || value.dtype !== dtype) {
     throw new DTypeError(`${argument}: expected a Tensor of ${dtype}, got ${described(value)}`, argument);
+  }
+}
+
+/** Throws DTypeError unless the value is a Tensor of a type that kernels compute on. */
+export function expectElements(argument: string, value: unknown): asserts value is Tensor<ComputeType> {
+  if (!(value instanceof Tensor) || (value.dtype !== 'float32' && value.dtype !== 'bfloat16')) {
+    throw new DTypeError(`${argument}: expected a Tensor of float32 or bfloat16, got ${described(value)}`, argument);
   }
 }
 

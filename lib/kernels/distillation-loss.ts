@@ -1,7 +1,8 @@
 import { type Divergence, native } from '../native.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import {
   expectAgreement,
+  expectElements,
   expectFloats,
   expectInts,
   expectOptions,
@@ -37,15 +38,15 @@ export interface DistillationLossOptions extends DistillationOptions<Float32Arra
   out?: Float32Array;
 }
 
-export interface DistillationResult<L, F> {
+export interface DistillationResult<L, F, G = F> {
   /** Σ_r weights[r] · perToken[r] − Σ_r coefficients[r] · log p_r(tokens[r]), rounded to float32; [1] as a Tensor. */
   loss: L;
   /** [rows]: each row's divergence in nats, at least 0. */
   perToken: F;
   /** [rows]: entropy of the student's p in nats. */
   entropy: F;
-  /** [rows, vocab]: ∂loss/∂student, its factor 1/temperature included. */
-  grad: F;
+  /** [rows, vocab]: ∂loss/∂student, its factor 1/temperature included; of the student's type. */
+  grad: G;
 }
 
 /**
@@ -56,8 +57,9 @@ export interface DistillationResult<L, F> {
  * A token that is −∞ in any of the inputs leaves the support of both distributions, which are renormalised; its gradient
  * is 0. A row of weight 0 and coefficient 0 is not read: its perToken, entropy and gradient are 0.
  *
- * With typed arrays: float32 [rows, vocab], row-major; runs now, and `grad` is `out` or a new array. With Tensors:
- * float32 [rows, vocab]; returns Tensors at once and runs in queue order. Both give the same numbers.
+ * With typed arrays: float32 [rows, vocab], row-major; runs now, and `grad` is `out` or a new array. With Tensors: all
+ * logits float32 or all bfloat16, [rows, vocab]; returns Tensors at once and runs in queue order. Both give the same
+ * numbers.
  *
  * @throws ShapeError, DTypeError for arguments that do not fit each other.
  * @throws ValueError for an option out of range, NaN or +∞ in a logit, an empty support, a token out of range, or one
@@ -69,18 +71,18 @@ export function distillationLoss(
   uncond: Float32Array | null,
   options: DistillationLossOptions,
 ): DistillationResult<number, Float32Array>;
-export function distillationLoss(
-  student: Tensor,
-  cond: Tensor,
-  uncond: Tensor | null,
+export function distillationLoss<C extends ComputeType>(
+  student: Tensor<C>,
+  cond: Tensor<C>,
+  uncond: Tensor<C> | null,
   options: DistillationOptions<Tensor, Tensor<'int32'>>,
-): DistillationResult<Tensor, Tensor>;
+): DistillationResult<Tensor, Tensor, Tensor<C>>;
 export function distillationLoss(
-  student: Float32Array | Tensor,
-  cond: Float32Array | Tensor,
-  uncond: Float32Array | Tensor | null,
+  student: Float32Array | Tensor<ComputeType>,
+  cond: Float32Array | Tensor<ComputeType>,
+  uncond: Float32Array | Tensor<ComputeType> | null,
   options: DistillationLossOptions | DistillationOptions<Tensor, Tensor<'int32'>>,
-): DistillationResult<number, Float32Array> | DistillationResult<Tensor, Tensor> {
+): DistillationResult<number, Float32Array> | DistillationResult<Tensor, Tensor, Tensor<ComputeType>> {
   const names = ['vocab', 'scale', 'temperature', 'divergence', 'jsdWeight', 'weights', 'policy'];
   expectOptions('options', options, student instanceof Tensor ? names : ['out', ...names]);
   const { temperature = 1, divergence = 'reverse', jsdWeight = 0.5, weights, policy } = options;
@@ -88,10 +90,10 @@ export function distillationLoss(
   const scale = scaleFor<number | Float32Array | Tensor>(options.scale, uncond !== null);
 
   if (student instanceof Tensor) {
-    expectTensor('student', student, 'float32');
+    expectElements('student', student);
     expectAgreement('vocab', options.vocab, student.shape[1]);
-    expectTensor('cond', cond, 'float32');
-    if (uncond !== null) expectTensor('uncond', uncond, 'float32');
+    expectTensor('cond', cond, student.dtype);
+    if (uncond !== null) expectTensor('uncond', uncond, student.dtype);
     if (typeof scale !== 'number') expectTensor('scale', scale, 'float32');
     if (weights !== undefined) expectTensor('weights', weights, 'float32');
     if (policy !== undefined) {
@@ -115,7 +117,7 @@ export function distillationLoss(
       loss: new Tensor(loss, 'float32'),
       perToken: new Tensor(perToken, 'float32'),
       entropy: new Tensor(entropy, 'float32'),
-      grad: new Tensor(grad, 'float32'),
+      grad: new Tensor(grad, student.dtype),
     };
   }
 

@@ -1,7 +1,14 @@
 import { ShapeError } from '../errors.ts';
 import { native } from '../native.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import { expectAgreement, expectFloats, expectInteger, expectOptions, expectTensor } from './arguments.ts';
+import { type ComputeType, Tensor } from '../tensor/tensor.ts';
+import {
+  expectAgreement,
+  expectElements,
+  expectFloats,
+  expectInteger,
+  expectOptions,
+  expectTensor,
+} from './arguments.ts';
 
 export interface DiversityRewardOptions {
   prompts: number;
@@ -31,7 +38,7 @@ export interface DiversityRewardResult<F> {
  * other prompts (0 if there is none); or what `baselines` gives.
  *
  * With typed arrays: `embeddings` is float32 [prompts, samples, dimensions], row-major; runs now. With Tensors: float32
- * [prompts, samples, dimensions], `baselines` [prompts]; returns Tensors at once and runs in queue order.
+ * or bfloat16 [prompts, samples, dimensions], `baselines` [prompts]; returns Tensors at once and runs in queue order.
  *
  * @throws ShapeError for fewer than two samples and for lengths that do not fit, DTypeError for other element types.
  * @throws ValueError for NaN or an infinity in the embeddings or baselines; with Tensors at `read()`.
@@ -41,11 +48,11 @@ export function diversityReward(
   options: DiversityRewardOptions,
 ): DiversityRewardResult<Float32Array>;
 export function diversityReward(
-  embeddings: Tensor,
+  embeddings: Tensor<ComputeType>,
   options?: { prompts?: number; samples?: number; dimensions?: number; baselines?: Tensor },
 ): DiversityRewardResult<Tensor>;
 export function diversityReward(
-  embeddings: Float32Array | Tensor,
+  embeddings: Float32Array | Tensor<ComputeType>,
   options:
     | DiversityRewardOptions
     | { prompts?: number; samples?: number; dimensions?: number; baselines?: Tensor } = {},
@@ -55,7 +62,7 @@ export function diversityReward(
     baselines?: Float32Array | Tensor;
   };
   if (embeddings instanceof Tensor) {
-    expectTensor('embeddings', embeddings, 'float32');
+    expectElements('embeddings', embeddings);
     expectAgreement('prompts', prompts, embeddings.shape[0]);
     expectAgreement('samples', samples, embeddings.shape[1]);
     expectAgreement('dimensions', dimensions, embeddings.shape[2]);

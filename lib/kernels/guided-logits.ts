@@ -1,6 +1,6 @@
 import { native } from '../native.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import { expectAgreement, expectFloats, expectOptions, expectTensor, logitsOf } from './arguments.ts';
+import { type ComputeType, Tensor } from '../tensor/tensor.ts';
+import { expectAgreement, expectElements, expectFloats, expectOptions, expectTensor, logitsOf } from './arguments.ts';
 
 export interface GuidedLogitsOptions {
   /** Size of the vocabulary; rows = length / vocab. */
@@ -15,8 +15,9 @@ export interface GuidedLogitsOptions {
  * A token that is −∞ in either branch is −∞ in the result.
  *
  * With typed arrays: `cond` and `uncond` are float32 [rows, vocab], row-major, `scale` is a number or a Float32Array
- * with one per row; runs now and returns `out`, or a new array. With Tensors: float32 [rows, vocab], `scale` a number
- * or a Tensor [rows]; returns a Tensor [rows, vocab] at once and runs in queue order.
+ * with one per row; runs now and returns `out`, or a new array. With Tensors: both float32 or both
+ * bfloat16, [rows, vocab], `scale` a number or a Tensor [rows]; returns a Tensor of their type at once and runs in queue
+ * order.
  *
  * @throws ShapeError, DTypeError for arguments that do not fit each other.
  * @throws ValueError for NaN or +∞ in a logit, a scale that is not finite, a result beyond float32, and an `out` that
@@ -29,26 +30,26 @@ export function guidedLogits(
   scale: number | Float32Array,
   options: GuidedLogitsOptions,
 ): Float32Array;
-export function guidedLogits(
-  cond: Tensor,
-  uncond: Tensor,
+export function guidedLogits<C extends ComputeType>(
+  cond: Tensor<C>,
+  uncond: Tensor<C>,
   scale: number | Tensor,
   options?: { vocab?: number },
-): Tensor;
+): Tensor<C>;
 export function guidedLogits(
-  cond: Float32Array | Tensor,
-  uncond: Float32Array | Tensor,
+  cond: Float32Array | Tensor<ComputeType>,
+  uncond: Float32Array | Tensor<ComputeType>,
   scale: number | Float32Array | Tensor,
   options?: GuidedLogitsOptions | { vocab?: number },
-): Float32Array | Tensor {
+): Float32Array | Tensor<ComputeType> {
   if (cond instanceof Tensor) {
-    expectTensor('cond', cond, 'float32');
-    expectTensor('uncond', uncond, 'float32');
+    expectElements('cond', cond);
+    expectTensor('uncond', uncond, cond.dtype);
     if (typeof scale !== 'number') expectTensor('scale', scale, 'float32');
     if (options !== undefined) expectOptions('options', options, ['vocab']);
     expectAgreement('vocab', options?.vocab, cond.shape[1]);
     const factor = typeof scale === 'number' ? scale : scale.handle;
-    return new Tensor(native.guidedLogits(cond.handle, uncond.handle, factor), 'float32');
+    return new Tensor(native.guidedLogits(cond.handle, uncond.handle, factor), cond.dtype);
   }
   expectOptions('options', options, ['vocab', 'out']);
   const { vocab: width, out: given } = options as GuidedLogitsOptions;

@@ -1,7 +1,8 @@
 import { native } from '../native.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import {
   expectAgreement,
+  expectElements,
   expectFloats,
   expectInts,
   expectOptions,
@@ -39,8 +40,8 @@ export interface SampleGuidedOptions extends DrawOptions<Float32Array, Int32Arra
  * float32 logits. `logProbs` are those of the distribution drawn from, after truncation, in nats. `uncond` null: no
  * guidance, one branch.
  *
- * With typed arrays: float32 [rows, vocab], row-major; runs now. With Tensors: float32 [rows, vocab]; returns Tensors
- * [rows] at once and runs in queue order.
+ * With typed arrays: float32 [rows, vocab], row-major; runs now. With Tensors: both float32 or both bfloat16,
+ * [rows, vocab]; returns Tensors [rows] at once and runs in queue order.
  *
  * @throws ShapeError, DTypeError for arguments that do not fit each other.
  * @throws ValueError for an option out of range, NaN or +∞ in a logit, and a row without any finite logit. With
@@ -51,14 +52,14 @@ export function sampleGuided(
   uncond: Float32Array | null,
   options: SampleGuidedOptions,
 ): { tokens: Int32Array; logProbs: Float32Array };
-export function sampleGuided(
-  cond: Tensor,
-  uncond: Tensor | null,
+export function sampleGuided<C extends ComputeType>(
+  cond: Tensor<C>,
+  uncond: Tensor<C> | null,
   options: DrawOptions<Tensor, Tensor<'int32'>>,
 ): { tokens: Tensor<'int32'>; logProbs: Tensor };
 export function sampleGuided(
-  cond: Float32Array | Tensor,
-  uncond: Float32Array | Tensor | null,
+  cond: Float32Array | Tensor<ComputeType>,
+  uncond: Float32Array | Tensor<ComputeType> | null,
   options: SampleGuidedOptions | DrawOptions<Tensor, Tensor<'int32'>>,
 ): { tokens: Int32Array; logProbs: Float32Array } | { tokens: Tensor<'int32'>; logProbs: Tensor } {
   const names = ['vocab', 'scale', 'temperature', 'topK', 'topP', 'seed', 'offset'];
@@ -66,9 +67,9 @@ export function sampleGuided(
   const { temperature = 1, topK, topP, seed, offset = 0 } = options;
   const scale = scaleFor<number | Float32Array | Tensor>(options.scale, uncond !== null);
   if (cond instanceof Tensor) {
-    expectTensor('cond', cond, 'float32');
+    expectElements('cond', cond);
     expectAgreement('vocab', options.vocab, cond.shape[1]);
-    if (uncond !== null) expectTensor('uncond', uncond, 'float32');
+    if (uncond !== null) expectTensor('uncond', uncond, cond.dtype);
     if (typeof scale !== 'number') expectTensor('scale', scale, 'float32');
     if (typeof offset !== 'number') expectTensor('offset', offset, 'int32');
     const [tokens, logProbs] = native.sampleGuided(

@@ -1,8 +1,8 @@
 import { Random } from '../random.ts';
 import type { Device } from '../tensor/device.ts';
-import { layerNorm, matmul, rmsNorm } from '../tensor/operations.ts';
+import { layerNorm, linear, rmsNorm } from '../tensor/operations.ts';
 import { keep } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import { normal } from './initialize.ts';
 import type { Parameter } from './parameter.ts';
 
@@ -51,8 +51,8 @@ export class Linear {
     this.bias = bias ? make.constant(`${name}.bias`, outputs, 0) : null;
   }
 
-  apply(x: Tensor): Tensor {
-    return matmul(x, this.weight, { bias: this.bias });
+  apply<C extends ComputeType>(x: Tensor<C>): Tensor<C> {
+    return linear(x, this.weight, { bias: this.bias });
   }
 }
 
@@ -69,7 +69,7 @@ export class Norm {
     this.bias = kind === 'layer' && bias ? make.constant(`${name}.bias`, width, 0) : null;
   }
 
-  apply(x: Tensor): Tensor {
+  apply<C extends ComputeType>(x: Tensor<C>): Tensor<C> {
     return this.#kind === 'rms'
       ? rmsNorm(x, this.gain, Norm.epsilon)
       : layerNorm(x, this.gain, this.bias, Norm.epsilon);

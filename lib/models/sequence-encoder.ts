@@ -1,12 +1,14 @@
 import { transient } from '../tensor/autograd.ts';
 import { type Device, type DeviceName, device as deviceByName, deviceOf } from '../tensor/device.ts';
 import { maskedMean, reshape } from '../tensor/operations.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import type { ComputeType, Tensor } from '../tensor/tensor.ts';
 import { Linear, WeightFactory } from './layers.ts';
 import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
 import type { Parameter } from './parameter.ts';
+import { PlacedBatch } from './placed-batch.ts';
 import type { TokenBatch } from './token-batch.ts';
 import {
+  checkedCompute,
   completeConfig,
   expectPositive,
   type TransformerConfig,
@@ -32,13 +34,16 @@ export class SequenceEncoder {
   readonly #parameters: readonly Parameter[];
 
   /** Makes an encoder with random weights. Throws ValueError naming a config entry that is wrong. */
-  constructor(options: SequenceEncoderOptions, { device = deviceOf('cpu'), seed = 0 }: PlacementOptions = {}) {
+  constructor(
+    options: SequenceEncoderOptions,
+    { device = deviceOf('cpu'), seed = 0, compute = 'float32' }: PlacementOptions<ComputeType> = {},
+  ) {
     const config = completeConfig<SequenceEncoderConfig>(options, { dimensions: options.dimensions ?? options.width });
     expectPositive('dimensions', config.dimensions);
     const make = new WeightFactory(seed, device);
     this.config = config;
     this.device = device;
-    this.#stack = new TransformerStack(make, config, device);
+    this.#stack = new TransformerStack(make, config, device, checkedCompute(compute));
     this.#projection = new Linear(make, 'projection', config.width, config.dimensions, {
       bias: false,
       deviation: 1 / Math.sqrt(config.width),
@@ -50,6 +55,11 @@ export class SequenceEncoder {
     return this.config.vocabularySize;
   }
 
+  /** The type of what flows between the layers; embeddings are float32. */
+  get compute(): ComputeType {
+    return this.#stack.compute;
+  }
+
   get dimensions(): number {
     return this.config.dimensions;
   }
@@ -58,20 +68,19 @@ export class SequenceEncoder {
     return this.#parameters;
   }
 
-  /** Embeddings [rows, dimensions], not normalised. */
+  /** Embeddings [rows, dimensions], float32, not normalised. */
   forward(batch: TokenBatch): Tensor {
     return transient(() => {
-      const { rows, positions } = batch;
-      const x = this.#stack.norm.apply(this.#stack.hidden(batch, false));
-      const starts = Tensor.from(batch.starts, [rows], this.device);
-      const ends = Tensor.from(new Int32Array(rows).fill(positions), [rows], this.device);
+      const placed = new PlacedBatch(batch, this.device);
+      const { rows, positions, starts, ends } = placed;
+      const x = this.#stack.norm.apply(this.#stack.hidden(placed, false));
       return this.#projection.apply(maskedMean(reshape(x, [rows, positions, this.config.width]), starts, ends));
     });
   }
 
-  /** An encoder of the same config with a copy of the weights. */
+  /** An encoder of the same config on the same device, with a copy of the weights. To another device: `save` and `load`. */
   clone(): SequenceEncoder {
-    const copy = new SequenceEncoder(this.config, { device: this.device });
+    const copy = new SequenceEncoder(this.config, { device: this.device, compute: this.compute });
     copyWeights(this, copy);
     return copy;
   }
@@ -81,11 +90,19 @@ export class SequenceEncoder {
     return saveModel(path, SequenceEncoder.kind, this.config, this.#parameters, options);
   }
 
-  /** Reads what `save` wrote. Rejects with CheckpointError when it is damaged or of another kind. */
-  static async load(path: string, { device = 'auto' }: { device?: DeviceName } = {}): Promise<SequenceEncoder> {
+  /**
+   * Reads what `save` wrote onto a device (default 'auto'), to compute in a type (default 'float32'): the file holds
+   * neither. Rejects with CheckpointError when it is damaged or of another kind, with DeviceError when the device is not
+   * there.
+   */
+  static async load(
+    path: string,
+    { device = 'auto', compute = 'float32' }: { device?: DeviceName | Device; compute?: ComputeType } = {},
+  ): Promise<SequenceEncoder> {
     const place = await deviceByName(device);
+    checkedCompute(compute);
     return loadModel(path, SequenceEncoder.kind, (config) => {
-      return new SequenceEncoder(config as SequenceEncoderOptions, { device: place });
+      return new SequenceEncoder(config as SequenceEncoderOptions, { device: place, compute });
     });
   }
 

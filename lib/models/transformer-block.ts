@@ -1,13 +1,13 @@
 import { activation, add, dropout, gated, reshape } from '../tensor/operations.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { ComputeType, Tensor } from '../tensor/tensor.ts';
 import { Linear, Norm, type WeightFactory } from './layers.ts';
 import type { TransformerConfig } from './transformer-config.ts';
 
 /** Turns packed queries, keys and values [rows, positions, 3, heads, headWidth] into [rows · positions, heads · headWidth]. */
-export type Attend = (qkv: Tensor) => Tensor;
+export type Attend<C extends ComputeType> = (qkv: Tensor<C>) => Tensor<C>;
 
 /** Applies the training mask of a layer; the identity outside training. */
-export type Drop = (x: Tensor) => Tensor;
+export type Drop = <C extends ComputeType>(x: Tensor<C>) => Tensor<C>;
 
 /** Masks drawn from a seed, each call of the returned function its own; without a seed the identity. */
 export function dropWith(probability: number, seed: number | undefined): Drop {
@@ -43,7 +43,7 @@ export class TransformerBlock {
   }
 
   /** x: [rows · positions, width]. */
-  apply(x: Tensor, rows: number, attend: Attend, drop: Drop): Tensor {
+  apply<C extends ComputeType>(x: Tensor<C>, rows: number, attend: Attend<C>, drop: Drop): Tensor<C> {
     const { heads, headWidth, activation: kind } = this.#config;
     const qkv = reshape(this.#qkv.apply(this.#attentionNorm.apply(x)), [rows, -1, 3, heads, headWidth]);
     const middle = add(x, drop(this.#attentionOut.apply(attend(qkv))));

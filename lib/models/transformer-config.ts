@@ -1,5 +1,6 @@
 import { CheckpointError, ValueError } from '../errors.ts';
 import type { Activation } from '../native.ts';
+import type { ComputeType } from '../tensor/tensor.ts';
 
 /** The parts that a decoder and an encoder share. */
 export interface TransformerConfig {
@@ -86,6 +87,12 @@ export function completeConfig<C extends TransformerConfig>(
     );
   }
   return full;
+}
+
+/** The type a model computes on. Throws ValueError for another than 'float32' and 'bfloat16'. */
+export function checkedCompute<C extends ComputeType>(compute: C): C {
+  if (compute === 'float32' || compute === 'bfloat16') return compute;
+  throw new ValueError(`compute: expected 'float32' or 'bfloat16', got '${compute}'`, 'compute');
 }
 
 /** Throws ValueError unless this entry of a config is an integer of at least 1. */

@@ -2,10 +2,10 @@ import { ShapeError } from '../errors.ts';
 import type { Device } from '../tensor/device.ts';
 import { add, attention, embedding, reshape, rotary } from '../tensor/operations.ts';
 import { keep } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import { sinusoids } from './initialize.ts';
 import { Norm, type WeightFactory } from './layers.ts';
-import type { TokenBatch } from './token-batch.ts';
+import type { PlacedBatch } from './placed-batch.ts';
 import { dropWith, TransformerBlock } from './transformer-block.ts';
 import type { TransformerConfig } from './transformer-config.ts';
 
@@ -13,9 +13,11 @@ import type { TransformerConfig } from './transformer-config.ts';
 const ROTARY_BASE = 10000;
 
 /** What decoder and encoder have in common: embeddings, positions, blocks and the final norm. */
-export class TransformerStack {
+export class TransformerStack<C extends ComputeType = ComputeType> {
   readonly config: TransformerConfig;
   readonly device: Device;
+  /** The type of what flows between the layers; parameters are float32. */
+  readonly compute: C;
   /** [vocab, width] */
   readonly embedding: Tensor;
   readonly blocks: readonly TransformerBlock[];
@@ -23,10 +25,11 @@ export class TransformerStack {
   /** [maxPositions, width]: learned or fixed; null where positions are rotary. */
   readonly #positions: Tensor | null;
 
-  constructor(make: WeightFactory, config: TransformerConfig, device: Device) {
+  constructor(make: WeightFactory, config: TransformerConfig, device: Device, compute: C) {
     const { vocabularySize, width, maxPositions } = config;
     this.config = config;
     this.device = device;
+    this.compute = compute;
     this.embedding = make.normal('embedding.weight', [vocabularySize, width], 0.02);
     this.#positions =
       config.positions === 'learned'
@@ -42,17 +45,13 @@ export class TransformerStack {
    * The residual stream after the last block, [rows · positions, width]. `onQkv` sees each block's packed queries, keys
    * and values [rows, positions, 3, heads, headWidth], positions applied.
    */
-  hidden(batch: TokenBatch, causal: boolean, onQkv?: (block: number, qkv: Tensor) => void): Tensor {
-    const { rows, positions } = batch;
+  hidden(batch: PlacedBatch, causal: boolean, onQkv?: (block: number, qkv: Tensor<C>) => void): Tensor<C> {
+    const { rows, positions, tokens, starts, ends, places } = batch;
     this.checkLength(positions, 'positions');
-    const tokens = Tensor.from(batch.tokens, [rows * positions], this.device);
-    const starts = Tensor.from(batch.starts, [rows], this.device);
-    const ends = Tensor.from(new Int32Array(rows).fill(positions), [rows], this.device);
-    const places = Tensor.from(relativePositions(batch), [rows, positions], this.device);
     const drop = dropWith(this.config.dropout, batch.dropoutSeed);
-    let x = drop(this.embed(tokens, places.reshape([rows * positions])));
+    let x = drop(this.embed(tokens.reshape([rows * positions]), places.reshape([rows * positions])));
     this.blocks.forEach((block, i) => {
-      const attend = (packed: Tensor): Tensor => {
+      const attend = (packed: Tensor<C>): Tensor<C> => {
         const qkv = this.place(packed, places);
         onQkv?.(i, qkv);
         return reshape(attention(qkv, starts, ends, causal), [rows * positions, -1]);
@@ -63,13 +62,13 @@ export class TransformerStack {
   }
 
   /** Token embeddings [n, width], with the position's added unless positions are rotary. */
-  embed(tokens: Tensor<'int32'>, places: Tensor<'int32'>): Tensor {
-    const x = embedding(this.embedding, tokens);
-    return this.#positions ? add(x, embedding(this.#positions, places)) : x;
+  embed(tokens: Tensor<'int32'>, places: Tensor<'int32'>): Tensor<C> {
+    const x = embedding(this.embedding, tokens, this.compute);
+    return this.#positions ? add(x, embedding(this.#positions, places, this.compute)) : x;
   }
 
   /** Rotates packed queries and keys where positions are rotary. */
-  place(qkv: Tensor, places: Tensor<'int32'>): Tensor {
+  place(qkv: Tensor<C>, places: Tensor<'int32'>): Tensor<C> {
     return this.config.positions === 'rotary' ? rotary(qkv, places, ROTARY_BASE) : qkv;
   }
 
@@ -86,14 +85,4 @@ export class TransformerStack {
   dispose(): void {
     this.#positions?.dispose();
   }
-}
-
-/** [rows, positions]: each position counted from its row's start; 0 in the padding. */
-function relativePositions({ rows, positions, starts }: TokenBatch): Int32Array {
-  const places = new Int32Array(rows * positions);
-  for (let r = 0; r < rows; r++) {
-    const start = starts[r] as number;
-    for (let j = start; j < positions; j++) places[r * positions + j] = j - start;
-  }
-  return places;
 }

@@ -1,14 +1,20 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { native } from '../native.ts';
 import { keep, scope } from './scope.ts';
-import { Tensor } from './tensor.ts';
+import { type ComputeType, Tensor } from './tensor.ts';
 
-/** Gradients of an operation's inputs, in their order; null where none is wanted. New handles, never `gradOut` itself. */
-export type Backward = (gradOut: Tensor) => readonly (Tensor | null)[];
+/** A tensor that gradients flow through. */
+type Value = Tensor<ComputeType>;
+
+/**
+ * Gradients of an operation's inputs, in their order and each of its input's type; null where none is wanted. New
+ * handles, never `gradOut` itself, which has the output's type.
+ */
+export type Backward = (gradOut: Value) => readonly (Value | null)[];
 
 interface Node {
-  inputs: readonly Tensor[];
-  output: Tensor;
+  inputs: readonly Value[];
+  output: Value;
   backward: Backward;
 }
 
@@ -20,13 +26,13 @@ let active: Tape | null = null;
  */
 export class Tape {
   readonly #watched: readonly Tensor[];
-  #tracked: Set<Tensor>;
+  #tracked: Set<Value>;
   #nodes: Node[] = [];
 
   /** @param watched the tensors to differentiate by, such as a model's parameters */
   constructor(watched: Iterable<Tensor>) {
     this.#watched = [...watched];
-    this.#tracked = new Set(this.#watched);
+    this.#tracked = new Set<Value>(this.#watched);
   }
 
   /** Runs `body` with this tape recording, and returns what it returns. */
@@ -41,7 +47,7 @@ export class Tape {
   }
 
   /** Whether a gradient is wanted for this tensor. */
-  tracks(tensor: Tensor): boolean {
+  tracks(tensor: Value): boolean {
     return this.#tracked.has(tensor);
   }
 
@@ -56,7 +62,7 @@ export class Tape {
    * @param seeds pairs of an output recorded on this tape and ∂loss/∂output, of its shape
    * @returns the gradient of each watched tensor that the outputs depend on; the caller disposes them
    */
-  backward(seeds: Iterable<readonly [output: Tensor, gradient: Tensor]>): Map<Tensor, Tensor> {
+  backward(seeds: Iterable<readonly [output: Value, gradient: Value]>): Map<Tensor, Tensor> {
     const pairs = [...seeds];
     for (const [output, gradient] of pairs) {
       if (!this.#tracked.has(output)) {
@@ -69,10 +75,10 @@ export class Tape {
         );
       }
     }
-    const gradients = new Map<Tensor, Tensor>();
-    const contribute = (to: Tensor, part: Tensor): void => {
+    const gradients = new Map<Value, Value>();
+    const contribute = (to: Value, part: Value): void => {
       const before = gradients.get(to);
-      gradients.set(to, keep(before ? new Tensor(native.add(before.handle, part.handle), 'float32') : part));
+      gradients.set(to, keep(before ? new Tensor(native.add(before.handle, part.handle), part.dtype) : part));
       before?.dispose();
     };
     const nodes = this.#nodes.reverse();
@@ -97,7 +103,8 @@ export class Tape {
       for (const gradient of gradients.values()) gradient.dispose();
       throw error;
     }
-    return gradients;
+    // What is left belongs to watched tensors, which are float32.
+    return gradients as Map<Tensor, Tensor>;
   }
 }
 
@@ -107,15 +114,19 @@ export function transient<R>(body: () => R): R {
 }
 
 /** Another handle of the same memory, with its own lifetime. */
-export function alias(tensor: Tensor): Tensor {
-  return new Tensor(tensor.handle.view(tensor.shape, 0), 'float32', tensor.shape);
+export function alias<C extends ComputeType>(tensor: Tensor<C>): Tensor<C> {
+  return new Tensor(tensor.handle.view(tensor.shape, 0), tensor.dtype, tensor.shape);
 }
 
 /** Puts an operation on the active tape, if there is one and it tracks an input. Returns the output. */
-export function recorded(output: Tensor, inputs: readonly (Tensor | null)[], backward: Backward): Tensor {
+export function recorded<C extends ComputeType>(
+  output: Tensor<C>,
+  inputs: readonly (Value | null)[],
+  backward: Backward,
+): Tensor<C> {
   const tape = active;
   if (!tape) return output;
-  const present = inputs.filter((t): t is Tensor => t !== null);
+  const present = inputs.filter((t): t is Value => t !== null);
   if (present.some((t) => tape.tracks(t))) {
     const places = inputs.flatMap((t, i) => (t === null ? [] : [i]));
     tape.add({
@@ -131,6 +142,6 @@ export function recorded(output: Tensor, inputs: readonly (Tensor | null)[], bac
 }
 
 /** Whether the active tape wants a gradient for this tensor: backward passes skip what nobody asked for. */
-export function wantsGradient(tensor: Tensor | null): boolean {
+export function wantsGradient(tensor: Value | null): boolean {
   return tensor !== null && (active?.tracks(tensor) ?? false);
 }

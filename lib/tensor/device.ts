@@ -1,5 +1,6 @@
-import { DeviceError } from '../errors.ts';
+import { CfgDistillError, DeviceError, OutOfMemoryError, ValueError } from '../errors.ts';
 import { type DeviceId, native } from '../native.ts';
+import { askChild } from './probe.ts';
 
 export type DeviceName = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
 
@@ -18,6 +19,7 @@ export class Device {
   readonly id: DeviceId;
   /** Human-readable: the processor and the instruction set in use, or the GPU. */
   readonly name: string;
+  #timing = false;
 
   constructor(id: DeviceId) {
     this.id = id;
@@ -47,6 +49,37 @@ export class Device {
   trimMemory(): Promise<void> {
     return native.trimMemory(this.id);
   }
+
+  /**
+   * Whether matrix products of float32 may round their factors to TensorFloat-32, which keeps 10 of the 23 bits of the
+   * mantissa, and are then several times as fast on a GPU. Off by default; holds for what is asked for afterwards; means
+   * nothing on the CPU.
+   */
+  allowTf32(on: boolean): void {
+    native.setOption(this.id, 'tf32', on);
+  }
+
+  /**
+   * How long the device takes, in ms, for the operations that `body` asks for: from when it comes to the first of them
+   * until the last is done. Other work of the queue does not count, and neither does the time to ask. `body` must be
+   * synchronous and may not time anything itself; what fails in it is told by `read()` or `synchronize()` as ever.
+   */
+  async time(body: () => void): Promise<number> {
+    if (this.#timing) throw new ValueError('body: expected one that times nothing itself', 'body');
+    this.#timing = true;
+    const started = native.startTimer(this.id);
+    let stopped: Promise<number>;
+    try {
+      body();
+    } finally {
+      this.#timing = false;
+      stopped = native.stopTimer(this.id);
+      // One may reject while nobody waits for it yet, or any more.
+      for (const promise of [started, stopped]) promise.catch(() => {});
+    }
+    await started;
+    return stopped;
+  }
 }
 
 const devices = new Map<DeviceId, Device>();
@@ -61,16 +94,57 @@ export function deviceOf(id: DeviceId): Device {
   return device;
 }
 
+const probes = new Map<string, Promise<unknown>>();
+
+/** Resolves when a child process has opened the device, or rejects with what went wrong there; asks once per process. */
+async function probe(id: DeviceId): Promise<void> {
+  if (native.cudaOpen(id)) return;
+  const { path } = native.cudaLibrary();
+  // Opening then fails here, without touching a driver, and says where the library was looked for.
+  if (path === null) return;
+  const key = `${path} ${id}`;
+  let asked = probes.get(key);
+  if (!asked) {
+    asked = askChild(id);
+    probes.set(key, asked);
+    // Memory may be free another time.
+    asked.catch((error: unknown) => error instanceof OutOfMemoryError && probes.delete(key));
+  }
+  await asked;
+}
+
+/** The first GPU when the CUDA backend is there, has every operation and can open it; otherwise the CPU. */
+async function best(): Promise<Device> {
+  try {
+    if (native.cudaLibrary().path !== null && native.cudaMissing() === 0) {
+      await probe('cuda:0');
+      return deviceOf('cuda:0');
+    }
+  } catch (error) {
+    if (!(error instanceof CfgDistillError)) throw error;
+  }
+  return deviceOf('cpu');
+}
+
+/** Whether a text is the name of a device, there or not. */
+export function isDeviceName(text: string): text is DeviceName {
+  return /^(auto|cpu|cuda(:(0|[1-9]\d{0,2}))?)$/.test(text);
+}
+
 /**
- * Resolves a device name: 'cpu', 'cuda' (the first GPU), 'cuda:1' and so on, or 'auto' (the default), which is the CPU as
- * long as only some operations have CUDA kernels. Rejects with DeviceError, saying what is missing, when a device is not
- * there.
+ * Resolves a device name: 'cpu', 'cuda' (the first GPU), 'cuda:1' and so on, or 'auto' (the default): the first GPU when
+ * the CUDA backend is built, has a kernel for every operation and can use it, otherwise the CPU. A GPU is first tried in a
+ * child process, once, so that a broken driver cannot end or block this one. Rejects with DeviceError, saying what is
+ * missing and what to do, when a device is not there; 'auto' always resolves. A Device is given back as it is.
  */
-export async function device(name: DeviceName = 'auto'): Promise<Device> {
-  if (name === 'cpu' || name === 'auto') return deviceOf('cpu');
-  if (name === 'cuda') return deviceOf('cuda:0');
-  if (!/^cuda:\d{1,3}$/.test(name)) {
+export async function device(name: DeviceName | Device = 'auto'): Promise<Device> {
+  if (name instanceof Device) return name;
+  if (name === 'cpu') return deviceOf('cpu');
+  if (name === 'auto') return best();
+  const id = name === 'cuda' ? 'cuda:0' : name;
+  if (!isDeviceName(id)) {
     throw new DeviceError(`device: expected 'auto', 'cpu', 'cuda' or 'cuda:<index>', got '${name}'`, 'device');
   }
-  return deviceOf(name as DeviceId);
+  if (!devices.has(id)) await probe(id);
+  return deviceOf(id);
 }

@@ -5,6 +5,9 @@ import { track } from './scope.ts';
 
 export type { DType } from '../native.ts';
 
+/** The types that models compute on. Arithmetic is float32 in both; bfloat16 is how values are kept in between. */
+export type ComputeType = 'float32' | 'bfloat16';
+
 /**
  * A dense row-major array on a device. Operations on tensors return at once and run later, in order; only `read()` and
  * `device.synchronize()` wait. Memory is freed by `scope()`, `dispose()` or `using`; garbage collection is a safety net.
@@ -31,7 +34,7 @@ export class Tensor<D extends DType = 'float32'> {
   }
 
   /** A tensor of zeros. */
-  static zeros<D extends 'float32' | 'int32' = 'float32'>(
+  static zeros<D extends ComputeType | 'int32' = 'float32'>(
     shape: readonly number[],
     { dtype = 'float32' as D, device }: { dtype?: D; device?: Device } = {},
   ): Tensor<D> {

@@ -31,44 +31,44 @@ GatedShape gated_shape(const Tensor& x) {
 // (kind, x)
 Napi::Value activation_forward(const Napi::CallbackInfo& info) {
   const Activation kind = kind_of(info[0]);
-  const Tensor& x = tensor_of(info[1], "x", DType::f32);
-  Tensor y = x.device().empty(DType::f32, x.shape);
+  const Tensor& x = elements_of(info[1], "x");
+  Tensor y = x.device().empty(x.dtype, x.shape);
   const ActivationForwardArgs args{kind, x.data(), y.data(), x.shape.elements()};
-  submit(info.Env(), Op::activation_forward, bytes_of(args), {&x}, {&y});
+  submit(info.Env(), {Op::activation_forward, x.dtype}, bytes_of(args), {&x}, {&y});
   return TensorObject::wrap(info.Env(), std::move(y));
 }
 
 // (kind, x, gradY)
 Napi::Value activation_backward(const Napi::CallbackInfo& info) {
   const Activation kind = kind_of(info[0]);
-  const Tensor& x = tensor_of(info[1], "x", DType::f32);
-  const Tensor& grad_y = tensor_like(info[2], "gradY", x.shape, x, "x");
-  Tensor grad_x = x.device().empty(DType::f32, x.shape);
+  const Tensor& x = elements_of(info[1], "x");
+  const Tensor& grad_y = tensor_like(info[2], "gradY", x.shape, x, "x", x.dtype);
+  Tensor grad_x = x.device().empty(x.dtype, x.shape);
   const ActivationBackwardArgs args{kind, x.data(), grad_y.data(), grad_x.data(), x.shape.elements()};
-  submit(info.Env(), Op::activation_backward, bytes_of(args), {&x, &grad_y}, {&grad_x});
+  submit(info.Env(), {Op::activation_backward, x.dtype}, bytes_of(args), {&x, &grad_y}, {&grad_x});
   return TensorObject::wrap(info.Env(), std::move(grad_x));
 }
 
 // (kind, x [..., 2n]): [..., n]
 Napi::Value gated_forward(const Napi::CallbackInfo& info) {
   const Activation kind = kind_of(info[0]);
-  const Tensor& x = tensor_of(info[1], "x", DType::f32);
+  const Tensor& x = elements_of(info[1], "x");
   const GatedShape gated = gated_shape(x);
-  Tensor y = x.device().empty(DType::f32, gated.out);
+  Tensor y = x.device().empty(x.dtype, gated.out);
   const GatedForwardArgs args{kind, x.data(), y.data(), gated.rows, gated.n};
-  submit(info.Env(), Op::gated_forward, bytes_of(args), {&x}, {&y});
+  submit(info.Env(), {Op::gated_forward, x.dtype}, bytes_of(args), {&x}, {&y});
   return TensorObject::wrap(info.Env(), std::move(y));
 }
 
 // (kind, x [..., 2n], gradY [..., n]): [..., 2n]
 Napi::Value gated_backward(const Napi::CallbackInfo& info) {
   const Activation kind = kind_of(info[0]);
-  const Tensor& x = tensor_of(info[1], "x", DType::f32);
+  const Tensor& x = elements_of(info[1], "x");
   const GatedShape gated = gated_shape(x);
-  const Tensor& grad_y = tensor_like(info[2], "gradY", gated.out, x, "x");
-  Tensor grad_x = x.device().empty(DType::f32, x.shape);
+  const Tensor& grad_y = tensor_like(info[2], "gradY", gated.out, x, "x", x.dtype);
+  Tensor grad_x = x.device().empty(x.dtype, x.shape);
   const GatedBackwardArgs args{kind, x.data(), grad_y.data(), grad_x.data(), gated.rows, gated.n};
-  submit(info.Env(), Op::gated_backward, bytes_of(args), {&x, &grad_y}, {&grad_x});
+  submit(info.Env(), {Op::gated_backward, x.dtype}, bytes_of(args), {&x, &grad_y}, {&grad_x});
   return TensorObject::wrap(info.Env(), std::move(grad_x));
 }
 

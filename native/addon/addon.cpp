@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "addon/arguments.h"
+#include "addon/device.h"
 #include "addon/environment.h"
 #include "addon/families.h"
 #include "addon/tensor_object.h"
@@ -33,7 +34,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_function<set_error_classes>(exports, "setErrorClasses");
   export_function<isa>(exports, "isa");
   export_function<threads>(exports, "threads");
-  export_core(exports);
+  export_tensors(exports);
+  export_devices(exports);
+  export_programs(exports);
   export_families(exports);
   return exports;
 }

@@ -105,6 +105,13 @@ Shape shape_of(const Napi::Value& value, const char* argument) {
   return shape;
 }
 
+DType dtype_of(const Napi::Value& value) {
+  const std::string name = string_of(value, "dtype");
+  for (DType d : {DType::f32, DType::i32, DType::f16, DType::bf16})
+    if (name == name_of(d)) return d;
+  fail(CFGD_DTYPE, "dtype", "expected 'float32', 'int32', 'float16' or 'bfloat16', got '%s'", name.c_str());
+}
+
 bool is_absent(const Napi::Value& value) { return value.IsUndefined() || value.IsNull(); }
 
 const Tensor& tensor_of(const Napi::Value& value, const char* argument, DType dtype) {
@@ -193,9 +200,9 @@ void submit(Napi::Env env, Variant op, std::vector<std::byte> args, const std::v
   for (const Tensor* t : outputs) command.outputs.push_back(t->storage->block());
   Environment& environment = Environment::of(env);
   if (!environment.recording) return device.submit(std::move(command));
+  environment.recording->add(device, std::move(command));
   for (const Tensor* t : inputs) environment.recording->storages.push_back(t->storage);
   for (const Tensor* t : outputs) environment.recording->storages.push_back(t->storage);
-  environment.recording->commands.push_back(std::move(command));
 }
 
 void submit(Napi::Env env, Variant op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,

@@ -20,6 +20,8 @@ bool boolean_of(const Napi::Value& value, const char* argument);
 std::string string_of(const Napi::Value& value, const char* argument);
 /// A seed: an integer of [0, 2^53).
 uint64_t seed_of(const Napi::Value& value, const char* argument);
+/// A type of elements by its name; throws CFGD_DTYPE for another.
+DType dtype_of(const Napi::Value& value);
 Shape shape_of(const Napi::Value& value, const char* argument);
 bool is_absent(const Napi::Value& value);
 

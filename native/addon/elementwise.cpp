@@ -4,85 +4,94 @@
 
 #include "addon/families.h"
 #include "addon/layers.h"
+#include "ops/nn/elementwise/workspace.h"
+#include "tensor/element.h"
 
 namespace cfgd {
 namespace {
 
-uint32_t bits_of(const Napi::Value& value, DType dtype) {
-  uint32_t bits;
-  if (dtype == DType::i32) {
-    const auto integer = static_cast<int32_t>(integer_of(value, "value", INT32_MIN, INT32_MAX));
-    std::memcpy(&bits, &integer, 4);
-    return bits;
-  }
-  if (dtype != DType::f32) fail(CFGD_DTYPE, "target", "expected float32 or int32, got %s", name_of(dtype));
+/// What fill writes: the bits of an int32 or of a float32, which is rounded for bfloat16.
+uint32_t filling(const Napi::Value& value, DType dtype) {
+  if (dtype == DType::i32)
+    return static_cast<uint32_t>(static_cast<int32_t>(integer_of(value, "value", INT32_MIN, INT32_MAX)));
+  if (dtype == DType::f16) fail(CFGD_DTYPE, "target", "expected float32, bfloat16 or int32, got %s", name_of(dtype));
   const double number = number_of(value, "value");
   const auto real = static_cast<float>(number);
-  if (std::isinf(real) && std::isfinite(number))
-    fail(CFGD_VALUE, "value", "expected a number in the range of float32, got %g", number);
-  std::memcpy(&bits, &real, 4);
-  return bits;
+  const float stored = dtype == DType::bf16 ? widened(narrowed<bf16>(real)) : real;
+  if (std::isinf(stored) && std::isfinite(number))
+    fail(CFGD_VALUE, "value", "expected a number in the range of %s, got %g", name_of(dtype), number);
+  return bits_of(real);
 }
+
+/// float32 and int32 share the variants that only move words.
+DType word_type(DType dtype) { return dtype == DType::bf16 ? DType::bf16 : DType::f32; }
 
 // (target, value): in place.
 Napi::Value fill(const Napi::CallbackInfo& info) {
   const Tensor& target = TensorObject::unwrap(info[0], "target");
-  const FillArgs args{target.data<uint32_t>(), bits_of(info[1], target.dtype), target.shape.elements()};
+  const FillArgs args{target.data<uint32_t>(), filling(info[1], target.dtype), target.shape.elements()};
   // Filling all of a storage makes it valid again whatever it held; the rest of a view's storage keeps its poison.
   std::vector<const Tensor*> inputs;
   if (target.bytes() != target.storage->bytes()) inputs.push_back(&target);
-  submit(info.Env(), Op::fill, bytes_of(args), inputs, {&target});
+  submit(info.Env(), {Op::fill, word_type(target.dtype)}, bytes_of(args), inputs, {&target});
   return info.Env().Undefined();
 }
 
 Napi::Value add(const Napi::CallbackInfo& info) {
-  const Tensor& a = tensor_of(info[0], "a", DType::f32);
-  const Tensor& b = tensor_like(info[1], "b", a.shape, a, "a");
-  Tensor out = a.device().empty(DType::f32, a.shape);
-  submit(info.Env(), Op::add, bytes_of(AddArgs{a.data(), b.data(), out.data(), a.shape.elements()}), {&a, &b}, {&out});
+  const Tensor& a = elements_of(info[0], "a");
+  const Tensor& b = tensor_like(info[1], "b", a.shape, a, "a", a.dtype);
+  Tensor out = a.device().empty(a.dtype, a.shape);
+  const AddArgs args{a.data(), b.data(), out.data(), a.shape.elements()};
+  submit(info.Env(), {Op::add, a.dtype}, bytes_of(args), {&a, &b}, {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
 // (target, source, factor): in place on target.
 Napi::Value accumulate(const Napi::CallbackInfo& info) {
-  const Tensor& target = tensor_of(info[0], "target", DType::f32);
-  const Tensor& source = tensor_like(info[1], "source", target.shape, target, "target");
-  const int64_t n = target.shape.elements();
-  const float *t = target.data(), *s = source.data();
-  if (t != s && t < s + n && s < t + n)
+  const Tensor& target = elements_of(info[0], "target");
+  const Tensor& source = tensor_like(info[1], "source", target.shape, target, "target", target.dtype);
+  const char *t = target.data<char>(), *s = source.data<char>();
+  if (t != s && t < s + source.bytes() && s < t + target.bytes())
     fail(CFGD_VALUE, "source", "expected memory of its own or exactly that of target, got a partial overlap");
-  const AccumulateArgs args{target.data(), s, finite_of(info[2], "factor"), n};
-  submit(info.Env(), Op::accumulate, bytes_of(args), {&target, &source}, {&target});
+  const AccumulateArgs args{target.data(), source.data(), finite_of(info[2], "factor"), target.shape.elements()};
+  submit(info.Env(), {Op::accumulate, target.dtype}, bytes_of(args), {&target, &source}, {&target});
   return info.Env().Undefined();
 }
 
 Napi::Value scale(const Napi::CallbackInfo& info) {
-  const Tensor& x = tensor_of(info[0], "x", DType::f32);
+  const Tensor& x = elements_of(info[0], "x");
   const float factor = finite_of(info[1], "factor");
-  Tensor out = x.device().empty(DType::f32, x.shape);
-  submit(info.Env(), Op::scale, bytes_of(ScaleArgs{x.data(), out.data(), factor, x.shape.elements()}), {&x}, {&out});
+  Tensor out = x.device().empty(x.dtype, x.shape);
+  const ScaleArgs args{x.data(), out.data(), factor, x.shape.elements()};
+  submit(info.Env(), {Op::scale, x.dtype}, bytes_of(args), {&x}, {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
 Napi::Value sum_rows(const Napi::CallbackInfo& info) {
-  const Tensor& x = tensor_of(info[0], "x", DType::f32, {-1, -1});
-  Tensor out = x.device().empty(DType::f32, {x.shape[1]});
-  submit(info.Env(), Op::sum_rows, bytes_of(SumRowsArgs{x.data(), out.data(), x.shape[0], x.shape[1]}), {&x}, {&out});
+  const Tensor& x = elements_of(info[0], "x", {-1, -1});
+  const int64_t rows = x.shape[0], n = x.shape[1], chunks = sum_rows_chunks(rows, n, size_of(x.dtype));
+  Tensor out = x.device().empty(DType::f32, {n});
+  Tensor partials = workspace(x.device(), DType::f32, chunks > 1 ? chunks * n : 0);
+  const SumRowsArgs args{x.data(), out.data(), partials.data(), rows, n};
+  submit(info.Env(), {Op::sum_rows, x.dtype}, bytes_of(args), {&x}, {&out, &partials});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
 Napi::Value sum_all(const Napi::CallbackInfo& info) {
   const Tensor& x = tensor_of(info[0], "x", DType::f32);
+  const int64_t n = x.shape.elements(), chunks = sum_all_chunks(n);
   Tensor out = x.device().empty(DType::f32, {1});
-  submit(info.Env(), Op::sum_all, bytes_of(SumAllArgs{x.data(), out.data(), x.shape.elements()}), {&x}, {&out});
+  constexpr int64_t kFloats = sizeof(double) / sizeof(float);
+  Tensor partials = workspace(x.device(), DType::f32, chunks > 1 ? chunks * kFloats : 0);
+  const SumAllArgs args{x.data(), out.data(), partials.data<double>(), n};
+  submit(info.Env(), Op::sum_all, bytes_of(args), {&x}, {&out, &partials});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
-// (x [rows, …], times): float32 or int32.
+// (x [rows, …], times): float32, int32 or bfloat16.
 Napi::Value repeat_rows(const Napi::CallbackInfo& info) {
   const Tensor& x = TensorObject::unwrap(info[0], "x");
-  if (x.dtype != DType::f32 && x.dtype != DType::i32)
-    fail(CFGD_DTYPE, "x", "expected float32 or int32, got %s", name_of(x.dtype));
+  if (x.dtype == DType::f16) fail(CFGD_DTYPE, "x", "expected float32, bfloat16 or int32, got %s", name_of(x.dtype));
   if (x.shape.rank() < 1) fail(CFGD_SHAPE, "x", "expected [rows, ...], got []");
   const int64_t times = integer_of(info[1], "times", 1, INT32_MAX);
   const int64_t rows = x.shape[0];
@@ -91,22 +100,35 @@ Napi::Value repeat_rows(const Napi::CallbackInfo& info) {
   Tensor out = x.device().empty(x.dtype, shape);
   const int64_t n = rows ? x.shape.elements() / rows : 0;
   const RepeatRowsArgs args{x.data<uint32_t>(), out.data<uint32_t>(), rows, n, times};
-  submit(info.Env(), Op::repeat_rows, bytes_of(args), {&x}, {&out});
+  submit(info.Env(), {Op::repeat_rows, word_type(x.dtype)}, bytes_of(args), {&x}, {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
 // (x, probability, seed, stream)
 Napi::Value dropout(const Napi::CallbackInfo& info) {
-  const Tensor& x = tensor_of(info[0], "x", DType::f32);
+  const Tensor& x = elements_of(info[0], "x");
   const double probability = number_of(info[1], "probability");
   if (!(probability >= 0 && probability < 1))
     fail(CFGD_VALUE, "probability", "expected at least 0 and less than 1, got %g", probability);
   const uint64_t seed = seed_of(info[2], "seed"), stream = seed_of(info[3], "stream");
   const int64_t n = x.shape.elements();
   if (n > int64_t{1} << 34) fail(CFGD_SHAPE, "x", "expected at most 2^34 elements, got %s", x.shape.text().c_str());
-  Tensor out = x.device().empty(DType::f32, x.shape);
-  submit(info.Env(), Op::dropout, bytes_of(DropoutArgs{x.data(), out.data(), probability, seed, stream, n}), {&x},
-         {&out});
+  Tensor out = x.device().empty(x.dtype, x.shape);
+  const DropoutArgs args{x.data(), out.data(), probability, seed, stream, n};
+  submit(info.Env(), {Op::dropout, x.dtype}, bytes_of(args), {&x}, {&out});
+  return TensorObject::wrap(info.Env(), std::move(out));
+}
+
+// (x, dtype): the elements as float32, float16 or bfloat16.
+Napi::Value cast(const Napi::CallbackInfo& info) {
+  const Tensor& x = TensorObject::unwrap(info[0], "x");
+  const DType to = dtype_of(info[1]);
+  constexpr const char* kExpected = "expected float32, float16 or bfloat16, got %s";
+  if (x.dtype == DType::i32) fail(CFGD_DTYPE, "x", kExpected, name_of(x.dtype));
+  if (to == DType::i32) fail(CFGD_DTYPE, "dtype", kExpected, name_of(to));
+  Tensor out = x.device().empty(to, x.shape);
+  const CastArgs args{x.data<void>(), out.data<void>(), x.dtype, to, x.shape.elements()};
+  submit(info.Env(), Op::cast, bytes_of(args), {&x}, {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
@@ -140,6 +162,7 @@ void export_elementwise(Napi::Object exports) {
   export_function<sum_all>(exports, "sumAll");
   export_function<repeat_rows>(exports, "repeatRows");
   export_function<dropout>(exports, "dropout");
+  export_function<cast>(exports, "cast");
   export_function<row_positions>(exports, "rowPositions");
   export_function<advance>(exports, "advance");
 }

@@ -19,10 +19,10 @@ inline RowsView rows_view(const Tensor& tensor, const char* argument) {
   return {shape.elements() / shape[-1], shape[-1]};
 }
 
-/// A float32 tensor of exactly this shape, on the device of `other`.
+/// A tensor of a type and of exactly this shape, on the device of `other`.
 inline const Tensor& tensor_like(const Napi::Value& value, const char* argument, const Shape& shape,
-                                 const Tensor& other, const char* other_name) {
-  const Tensor& tensor = tensor_of(value, argument, DType::f32);
+                                 const Tensor& other, const char* other_name, DType dtype = DType::f32) {
+  const Tensor& tensor = tensor_of(value, argument, dtype);
   if (!(tensor.shape == shape))
     fail(CFGD_SHAPE, argument, "expected %s, got %s", shape.text().c_str(), tensor.shape.text().c_str());
   expect_same_device(other, other_name, tensor, argument);
@@ -35,6 +35,11 @@ inline const Tensor& tensor_beside(const Napi::Value& value, const char* argumen
   const Tensor& tensor = tensor_of(value, argument, dtype, shape);
   expect_same_device(other, other_name, tensor, argument);
   return tensor;
+}
+
+/// Memory that the kernels of an operation share on CUDA; none on the CPU. An output of the operation.
+inline Tensor workspace(Device& device, DType dtype, int64_t elements) {
+  return device.empty(dtype, {&device == &Device::cpu() ? 0 : elements});
 }
 
 /// A JavaScript array of tensors; a null pointer becomes null.

@@ -13,16 +13,16 @@ void refuse_common_memory(const Tensor& into, const Tensor& other, const char* n
     fail(CFGD_VALUE, "into", "expected memory of its own, got memory that %s also uses", name);
 }
 
-// (a, b, transposeA, transposeB, bias | null, into | null): out [m, n], or `into` itself.
+// (a, b, transposeA, transposeB, bias | null, into | null, floatOut?): out [m, n], or `into` itself.
 Napi::Value matmul(const Napi::CallbackInfo& info) {
   MatmulArgs args{};
-  const Tensor& a = tensor_of(info[0], "a", DType::f32, {-1, -1});
+  const Tensor& a = elements_of(info[0], "a", {-1, -1});
   args.transpose_a = boolean_of(info[2], "transposeA");
   args.transpose_b = boolean_of(info[3], "transposeB");
   args.m = a.shape[args.transpose_a ? 1 : 0];
   args.k = a.shape[args.transpose_a ? 0 : 1];
-  const Tensor& b = args.transpose_b ? tensor_of(info[1], "b", DType::f32, {-1, args.k})
-                                     : tensor_of(info[1], "b", DType::f32, {args.k, -1});
+  const Tensor& b = args.transpose_b ? tensor_of(info[1], "b", a.dtype, {-1, args.k})
+                                     : tensor_of(info[1], "b", a.dtype, {args.k, -1});
   args.n = b.shape[args.transpose_b ? 0 : 1];
   expect_same_device(a, "a", b, "b");
   std::vector<const Tensor*> inputs = {&a, &b};
@@ -32,10 +32,12 @@ Napi::Value matmul(const Napi::CallbackInfo& info) {
     args.bias = bias.data();
     inputs.push_back(&bias);
   }
+  args.float_out = is_absent(info[6]) ? 0 : boolean_of(info[6], "floatOut");
+  const DType result = args.float_out ? DType::f32 : a.dtype;
   args.a = a.data();
   args.b = b.data();
   if (!is_absent(info[5])) {
-    const Tensor& into = tensor_of(info[5], "into", DType::f32, {args.m, args.n});
+    const Tensor& into = tensor_of(info[5], "into", result, {args.m, args.n});
     expect_same_device(a, "a", into, "into");
     refuse_common_memory(into, a, "a");
     refuse_common_memory(into, b, "b");
@@ -43,12 +45,12 @@ Napi::Value matmul(const Napi::CallbackInfo& info) {
     args.accumulate = 1;
     args.out = into.data();
     inputs.push_back(&into);
-    submit(info.Env(), Op::matmul, bytes_of(args), inputs, {&into});
+    submit(info.Env(), {Op::matmul, a.dtype}, bytes_of(args), inputs, {&into});
     return info[5];
   }
-  Tensor out = a.device().empty(DType::f32, {args.m, args.n});
+  Tensor out = a.device().empty(result, {args.m, args.n});
   args.out = out.data();
-  submit(info.Env(), Op::matmul, bytes_of(args), inputs, {&out});
+  submit(info.Env(), {Op::matmul, a.dtype}, bytes_of(args), inputs, {&out});
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 

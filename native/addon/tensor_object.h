@@ -33,7 +33,7 @@ class TensorObject : public Napi::ObjectWrap<TensorObject> {
   int64_t external_bytes_ = 0;  // told to the garbage collector
 };
 
-/// Exports tensor creation, device queries, programs and settings.
-void export_core(Napi::Object exports);
+/// Exports the creation of tensors.
+void export_tensors(Napi::Object exports);
 
 }  // namespace cfgd

@@ -1,5 +1,7 @@
 #include "cpu/backend.h"
 
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -86,6 +88,35 @@ int32_t launch(void*, uint32_t op, const void* args, uint32_t bytes, cfgd_status
 
 int32_t synchronize(void*, cfgd_status*) { return CFGD_OK; }
 
+int32_t supports(uint32_t op) {
+  const Variant variant = Variant::of_code(op);
+  const auto index = static_cast<uint32_t>(variant.op);
+  if (index >= static_cast<uint32_t>(Op::count) || !table().kernels[index]) return 0;
+  return variant.type == DType::f32 ||
+         ((variant.type == DType::bf16 || variant.type == DType::f16) && has_widened(variant));
+}
+
+// No option that there is means anything here.
+int32_t set_option(void*, uint32_t, int64_t, cfgd_status*) { return CFGD_OK; }
+
+// Execution thread only, whose operations are done when they return.
+int32_t timer(void*, int32_t action, double* milliseconds, cfgd_status* status) {
+  using Clock = std::chrono::steady_clock;
+  static Clock::time_point started;
+  static bool timing = false;
+  const bool start = action == CFGD_TIMER_START;
+  if (timing == start)
+    return cfgd_fail(status, CFGD_VALUE, "timer", start ? "one is running already" : "none is running");
+  timing = start;
+  if (start)
+    started = Clock::now();
+  else
+    *milliseconds = std::chrono::duration<double, std::milli>(Clock::now() - started).count();
+  return CFGD_OK;
+}
+
+void report(char* json, uint32_t bytes) { std::snprintf(json, bytes, "{}"); }
+
 }  // namespace
 
 const char* cpu_isa() { return name_of(detect_isa()); }
@@ -107,8 +138,9 @@ int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* s
 
 const cfgd_backend* cpu_backend() {
   static const cfgd_backend backend = {
-      CFGD_BACKEND_ABI, sizeof(cfgd_backend), device_count, open, close,       describe, allocate,
-      release,          copy,                 launch,       synchronize};
+      CFGD_BACKEND_ABI, sizeof(cfgd_backend), device_count, open,    close,   describe, allocate,
+      release,          copy,                 launch,       synchronize, supports,
+      nullptr,          nullptr,              nullptr,      nullptr, set_option, timer, report};
   return &backend;
 }
 

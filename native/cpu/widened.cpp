@@ -11,6 +11,7 @@
 #include "ops/guidance/guidance.h"
 #include "ops/merge/merge.h"
 #include "ops/nn/activation/activation.h"
+#include "ops/nn/attention/attention.h"
 #include "ops/nn/cross_entropy/cross_entropy.h"
 #include "ops/nn/elementwise/elementwise.h"
 #include "ops/nn/embedding/embedding.h"
@@ -55,6 +56,28 @@ class CopiesOf {
       for (int64_t i = 0; i < n; i++) original[i] = narrowed<T>(copy[i]);
     });
   }
+  /// Replaces a pointer to `lines` runs of `width` elements, a step apart, by one to the runs without gaps.
+  template <class P>
+  void in_lines(P*& elements, int64_t lines, int64_t width, int64_t step) {
+    const bf16* original = reinterpret_cast<const bf16*>(elements);
+    float* copy = make(lines * width);
+    for (int64_t i = 0; i < lines * width; i++) copy[i] = widened(original[i / width * step + i % width]);
+    elements = copy;
+  }
+  /// The same for elements that it writes; nothing between them is touched.
+  void out_lines(float*& elements, int64_t lines, int64_t width, int64_t step) {
+    bf16* original = reinterpret_cast<bf16*>(elements);
+    float* copy = elements = make(lines * width);
+    write_later(original, copy, lines, width, step, width);
+  }
+  /// When done: runs of elements, `step` apart, from those of a copy.
+  void write_later(bf16* original, const float* copy, int64_t lines, int64_t width, int64_t step, int64_t copy_step) {
+    results_.push_back([=] {
+      for (int64_t line = 0; line < lines; line++)
+        for (int64_t i = 0; i < width; i++)
+          original[line * step + i] = narrowed<bf16>(copy[line * copy_step + i]);
+    });
+  }
   void write_back() {
     for (const auto& result : results_) result();
   }
@@ -87,6 +110,7 @@ void swap(DistillationLossArgs& a, Copies& c) {
 }
 void swap(DiversityRewardArgs& a, Copies& c) { c.in(a.embeddings, a.prompts * a.samples * a.dimensions); }
 
+void swap(FillArgs& a, Copies& c) { c.out(a.out, a.n); }
 void swap(AddArgs& a, Copies& c) { c.in(a.a, a.n), c.in(a.b, a.n), c.out(a.out, a.n); }
 void swap(AccumulateArgs& a, Copies& c) { c.in_out(a.target, a.n), c.in(a.source, a.n); }
 void swap(ScaleArgs& a, Copies& c) { c.in(a.x, a.n), c.out(a.out, a.n); }
@@ -102,6 +126,46 @@ void swap(MatmulArgs& a, Copies& c) {
   else
     c.out(a.out, a.m * a.n);
 }
+
+/// q, k and v without gaps between positions, and their steps accordingly.
+template <class Args>
+void swap_sources(Args& a, Copies& c) {
+  const AttentionShape& s = a.shape;
+  const int64_t width = s.heads * s.head_dim;
+  c.in_lines(a.q, s.rows * s.queries, width, a.q_step);
+  c.in_lines(a.k, s.rows * s.keys, width, a.kv_step), c.in_lines(a.v, s.rows * s.keys, width, a.kv_step);
+  a.q_step = a.kv_step = width;
+}
+void swap(AttentionForwardArgs& a, Copies& c) {
+  swap_sources(a, c);
+  c.out(a.out, a.shape.rows * a.shape.queries * a.q_step);
+}
+void swap(AttentionBackwardArgs& a, Copies& c) {
+  const AttentionShape& s = a.shape;
+  const int64_t width = s.heads * s.head_dim, queries = s.rows * s.queries, keys = s.rows * s.keys;
+  c.in(a.out, queries * width), c.in(a.grad_out, queries * width);
+  c.out_lines(a.grad_q, queries, width, a.q_step);
+  c.out_lines(a.grad_k, keys, width, a.kv_step), c.out_lines(a.grad_v, keys, width, a.kv_step);
+  swap_sources(a, c);
+}
+/// The cache as a copy, of which `positions` positions are written back.
+template <class Args>
+void swap_cache(Args& a, int64_t positions, Copies& c) {
+  const QkvShape& s = a.shape;
+  const int64_t heads = 2 * s.rows * s.heads, position = *a.position;
+  bf16* original = reinterpret_cast<bf16*>(a.cache);
+  c.in(a.cache, heads * a.capacity * s.head_dim);
+  if (position < 0 || position + positions > a.capacity) return;  // an error
+  const int64_t at = position * s.head_dim, step = a.capacity * s.head_dim;
+  c.write_later(original + at, a.cache + at, heads, positions * s.head_dim, step, step);
+}
+int64_t elements_of(const QkvShape& s) { return s.rows * s.positions * 3 * s.heads * s.head_dim; }
+void swap(CacheWriteArgs& a, Copies& c) { c.in(a.qkv, elements_of(a.shape)), swap_cache(a, a.shape.positions, c); }
+void swap(AttentionDecodeArgs& a, Copies& c) {
+  c.in(a.qkv, elements_of(a.shape)), swap_cache(a, 1, c);
+  c.out(a.out, a.shape.rows * a.shape.heads * a.shape.head_dim);
+}
+void swap(RotaryArgs& a, Copies& c) { c.in(a.qkv, elements_of(a.shape)), c.out(a.out, elements_of(a.shape)); }
 
 void swap(LayerNormForwardArgs& a, Copies& c) { c.in(a.x, a.rows * a.n), c.out(a.y, a.rows * a.n); }
 void swap(LayerNormBackwardArgs& a, Copies& c) {
@@ -130,6 +194,7 @@ void swap(CrossEntropyArgs& a, Copies& c) { c.in(a.logits, a.rows * a.vocab), c.
 
 template <class Args>
 int32_t run(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
+  if (!args) return CFGD_OK;  // has_widened
   Args copy;
   if (bytes != sizeof copy) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u: a wrong size of arguments", Variant(op).code());
   std::memcpy(&copy, args, sizeof copy);
@@ -164,6 +229,7 @@ int32_t run_merge(T* out, int64_t n, std::vector<WeightedInput> inputs, cfgd_sta
 
 template <class T>
 int32_t run_lerp(const void* bytes, cfgd_status* status) {
+  if (!bytes) return CFGD_OK;  // has_widened
   const Lerp<T>& a = *static_cast<const Lerp<T>*>(bytes);
   return run_merge<T>(a.out, a.n,
                       {{reinterpret_cast<const float*>(a.a), 1 - a.weight}, {reinterpret_cast<const float*>(a.b), a.weight}},
@@ -172,6 +238,7 @@ int32_t run_lerp(const void* bytes, cfgd_status* status) {
 
 template <class T>
 int32_t run_average(const void* bytes, cfgd_status* status) {
+  if (!bytes) return CFGD_OK;  // has_widened
   const WeightedAverage<T>& a = *static_cast<const WeightedAverage<T>*>(bytes);
   const auto* inputs = reinterpret_cast<const WeightedInput*>(&a + 1);
   return run_merge<T>(a.out, a.n, {inputs, inputs + a.count}, status);
@@ -192,6 +259,7 @@ int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_s
     case Op::decode_sample: return run<DecodeSampleArgs>(op, args, bytes, status);
     case Op::distillation_loss: return run<DistillationLossArgs>(op, args, bytes, status);
     case Op::diversity_reward: return run<DiversityRewardArgs>(op, args, bytes, status);
+    case Op::fill: return run<FillArgs>(op, args, bytes, status);
     case Op::add: return run<AddArgs>(op, args, bytes, status);
     case Op::accumulate: return run<AccumulateArgs>(op, args, bytes, status);
     case Op::scale: return run<ScaleArgs>(op, args, bytes, status);
@@ -199,6 +267,11 @@ int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_s
     case Op::repeat_rows: return run<RepeatRowsArgs>(op, args, bytes, status);
     case Op::dropout: return run<DropoutArgs>(op, args, bytes, status);
     case Op::matmul: return run<MatmulArgs>(op, args, bytes, status);
+    case Op::attention_forward: return run<AttentionForwardArgs>(op, args, bytes, status);
+    case Op::attention_backward: return run<AttentionBackwardArgs>(op, args, bytes, status);
+    case Op::attention_decode: return run<AttentionDecodeArgs>(op, args, bytes, status);
+    case Op::cache_write: return run<CacheWriteArgs>(op, args, bytes, status);
+    case Op::rotary: return run<RotaryArgs>(op, args, bytes, status);
     case Op::layer_norm_forward: return run<LayerNormForwardArgs>(op, args, bytes, status);
     case Op::layer_norm_backward: return run<LayerNormBackwardArgs>(op, args, bytes, status);
     case Op::rms_norm_forward: return run<RmsNormForwardArgs>(op, args, bytes, status);
@@ -214,6 +287,11 @@ int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_s
     case Op::cross_entropy: return run<CrossEntropyArgs>(op, args, bytes, status);
     default: return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in bfloat16", Variant(op).code());
   }
+}
+
+bool has_widened(Variant variant) {
+  cfgd_status status{};
+  return launch_widened(variant, nullptr, 0, &status) == CFGD_OK;
 }
 
 }  // namespace cfgd

@@ -11,21 +11,29 @@
 
 namespace cfgd {
 
+class CublasLt;
+
 struct LaunchContext {
   cudaStream_t stream;
   FaultPort fault;
   size_t shared_limit;  // bytes of shared memory that a block can have
+  int device;
+  bool tf32;  // CFGD_OPTION_TF32
+  int multiprocessors;
+  CublasLt* cublaslt;  // null where the library is not loaded
 };
 
 /// Enqueues the kernels of an operation on its arguments.
-using CudaLauncher = int32_t (*)(const LaunchContext& context, const void* args, uint32_t bytes, cfgd_status* status);
+using CudaLauncher = int32_t (*)(const LaunchContext& context, const void* args, cfgd_status* status);
+/// How many bytes an operation's arguments must have, of which `bytes` came.
+using CudaSizer = uint64_t (*)(const void* args, uint32_t bytes);
 /// Puts a fault of the operation into words.
 using CudaExplainer = int32_t (*)(const FaultSite& site, cfgd_status* status);
 
 struct CudaEntry {
   CudaLauncher launch = nullptr;
   CudaExplainer explain = nullptr;
-  uint32_t bytes = 0;  // of the arguments; 0: they differ in length
+  CudaSizer size = nullptr;
 };
 
 /// Operations by type of element and number.
@@ -44,27 +52,52 @@ class CudaTable {
   CudaEntry entries_[3][static_cast<uint32_t>(Op::count)];
 };
 
-/// Turns an error of the CUDA runtime into a status; `doing` says what failed.
+/// Turns an error of the CUDA runtime into a status with cause and remedy; `doing` says what failed.
 int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status);
 
 /// Adapts `int32_t launch(const LaunchContext&, const Args&, cfgd_status*)` to a table entry.
 template <class Args, int32_t (*F)(const LaunchContext&, const Args&, cfgd_status*)>
 void set(CudaTable& table, Variant variant, CudaExplainer explain) {
   table.at(variant) = {
-      [](const LaunchContext& context, const void* args, uint32_t, cfgd_status* status) {
+      [](const LaunchContext& context, const void* args, cfgd_status* status) {
         return F(context, *static_cast<const Args*>(args), status);
       },
-      explain, sizeof(Args)};
+      explain, [](const void*, uint32_t) -> uint64_t { return sizeof(Args); }};
+}
+
+/// The entries that follow arguments in memory.
+template <class Entry, class Args>
+const Entry* entries_of(const Args& args) {
+  static_assert(sizeof(Args) % alignof(Entry) == 0);
+  return reinterpret_cast<const Entry*>(&args + 1);
+}
+
+/// As `set`, for arguments that are followed by `Args::count` entries.
+template <class Args, class Entry, int32_t (*F)(const LaunchContext&, const Args&, cfgd_status*)>
+void set_list(CudaTable& table, Variant variant, CudaExplainer explain) {
+  set<Args, F>(table, variant, explain);
+  table.at(variant).size = [](const void* args, uint32_t bytes) -> uint64_t {
+    if (bytes < sizeof(Args)) return sizeof(Args);
+    const int64_t count = static_cast<const Args*>(args)->count;
+    constexpr int64_t kMost = (UINT32_MAX - sizeof(Args)) / sizeof(Entry);
+    return sizeof(Args) + static_cast<uint64_t>(count < 0 ? 0 : count > kMost ? kMost + 1 : count) * sizeof(Entry);
+  };
 }
 
 /// For operations that cannot fail.
 inline int32_t explain_nothing(const FaultSite&, cfgd_status* status) {
-  return cfgd_fail(status, CFGD_DEVICE, "", "a fault was reported that has no name");
+  return cfgd_fail(status, CFGD_DEVICE, "", "a fault was reported by an operation that has none");
 }
 
 void register_cuda_guidance(CudaTable& table);
 void register_cuda_distill(CudaTable& table);
 void register_cuda_diversity(CudaTable& table);
 void register_cuda_merge(CudaTable& table);
+void register_cuda_matmul(CudaTable& table);
+void register_cuda_elementwise(CudaTable& table);
+void register_cuda_norm(CudaTable& table);
+void register_cuda_attention(CudaTable& table);
+void register_cuda_activation(CudaTable& table);
+void register_cuda_embedding(CudaTable& table);
 
 }  // namespace cfgd

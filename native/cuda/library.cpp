@@ -1,6 +1,7 @@
 #include "cuda/library.h"
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <mutex>
@@ -20,16 +21,9 @@ std::string folder_of_addon() {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
-std::vector<std::string> candidates() {
-  if (const char* path = std::getenv("CFGDISTILL_CUDA_LIBRARY"); path && *path) return {path};
-  const std::string here = folder_of_addon();
-  // Beside the addon, or where `npm run build:cuda` leaves it in a checkout (build/Release → build-cuda/Release).
-  return {here + "/libcfgdistill_cuda.so", here + "/../../build-cuda/Release/libcfgdistill_cuda.so"};
-}
-
 const cfgd_backend* load() {
   std::string tried;
-  for (const std::string& path : candidates()) {
+  for (const std::string& path : cuda_candidates()) {
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
       tried += "\n  " + std::string(dlerror());
@@ -47,6 +41,20 @@ const cfgd_backend* load() {
 }
 
 }  // namespace
+
+std::vector<std::string> cuda_candidates() {
+  if (const char* path = std::getenv("CFGDISTILL_CUDA_LIBRARY"); path && *path) return {path};
+  const std::string here = folder_of_addon();
+  // Beside the addon, or where `npm run build:cuda` leaves it in a checkout (build/Release → build-cuda/Release).
+  return {here + "/libcfgdistill_cuda.so", here + "/../../build-cuda/Release/libcfgdistill_cuda.so"};
+}
+
+std::string cuda_library() {
+  for (const std::string& path : cuda_candidates())
+    // A bare name is looked for by the loader itself.
+    if (path.find('/') == std::string::npos || access(path.c_str(), F_OK) == 0) return path;
+  return "";
+}
 
 const cfgd_backend* cuda_backend() {
   // A failure is not kept: the library may be built while the process runs.

@@ -40,6 +40,23 @@ __device__ inline void store_pack(bf16* to, const float (&x)[8]) {
   *reinterpret_cast<uint4*>(to) = {pairs[0], pairs[1], pairs[2], pairs[3]};
 }
 
+__device__ inline void load_pack(const f16* from, float (&x)[8]) {
+  const uint4 v = *reinterpret_cast<const uint4*>(from);
+  const uint32_t pairs[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    x[2 * i] = widened(f16{static_cast<uint16_t>(pairs[i])});
+    x[2 * i + 1] = widened(f16{static_cast<uint16_t>(pairs[i] >> 16)});
+  }
+}
+__device__ inline void store_pack(f16* to, const float (&x)[8]) {
+  uint32_t pairs[4];
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    pairs[i] = narrowed<f16>(x[2 * i]).bits | static_cast<uint32_t>(narrowed<f16>(x[2 * i + 1]).bits) << 16;
+  *reinterpret_cast<uint4*>(to) = {pairs[0], pairs[1], pairs[2], pairs[3]};
+}
+
 /// to[i] = body(i, from[i]) for this thread's share of [0, n): `thread` of `threads` take part, and neighbours touch
 /// neighbouring memory. 16 bytes at a time when both addresses allow it. `to` may be `from`.
 template <class T, class Body>

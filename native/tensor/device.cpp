@@ -49,11 +49,17 @@ int Device::cuda_count() {
   return count;
 }
 
-Device& Device::cuda(int index) {
-  static std::mutex* mutex = new std::mutex();
+namespace {
+std::mutex cuda_mutex;
+std::map<int, Device*>& cuda_devices() {
   static auto* devices = new std::map<int, Device*>();
-  std::lock_guard lock(*mutex);
-  Device*& device = (*devices)[index];
+  return *devices;
+}
+}  // namespace
+
+Device& Device::cuda(int index) {
+  std::lock_guard lock(cuda_mutex);
+  Device*& device = cuda_devices()[index];
   if (!device) {
     const int count = cuda_count();
     if (index >= count)
@@ -61,6 +67,12 @@ Device& Device::cuda(int index) {
     device = new Device(cuda_backend(), index, "cuda:" + std::to_string(index));
   }
   return *device;
+}
+
+bool Device::cuda_open(int index) {
+  std::lock_guard lock(cuda_mutex);
+  const auto found = cuda_devices().find(index);
+  return found != cuda_devices().end() && found->second;
 }
 
 Tensor Device::empty(DType dtype, const Shape& shape) {
@@ -118,7 +130,11 @@ void Device::run(const Command& command) {
 // Only a device that works behind the host's back needs the log, and only until the host has caught up with it.
 void Device::note(uint64_t launch, Block* block) {
   if (launch == 0 && written_.empty()) return;
-  written_.push_back({launch, block, block->poison});
+  note({launch, block, block->poison, nullptr});
+}
+
+void Device::note(Written written) {
+  written_.push_back(std::move(written));
   constexpr size_t kMany = 1 << 16;
   if (written_.size() < kMany) return;
   cfgd_status status{};
@@ -132,8 +148,14 @@ std::shared_ptr<const Error> Device::settle(const cfgd_status& status) {
   std::shared_ptr<const Error> error;
   if (status.code != CFGD_OK) {
     error = std::make_shared<const Error>(status);
-    for (const Written& w : written_)
-      w.block->poison = w.launch && w.launch >= status.launch ? error : w.poison;
+    for (const Written& w : written_) {
+      if (!w.replay) {
+        w.block->poison = w.launch && w.launch >= status.launch ? error : w.poison;
+        continue;
+      }
+      for (const auto& [place, block] : *w.replay)
+        block->poison = w.launch + place >= status.launch ? error : nullptr;
+    }
     if (!error_) error_ = error;
   }
   written_.clear();
@@ -179,10 +201,88 @@ void Device::submit(Command command) {
   queue_.push([this, command = std::move(command)] { run(command); });
 }
 
-void Device::replay(std::shared_ptr<const Program> program) {
-  queue_.push([this, program = std::move(program)] {
-    for (const Command& command : program->commands) run(command);
+void Device::replay(std::shared_ptr<Program> program) {
+  queue_.push([this, program = std::move(program)] { run(*program); });
+}
+
+void Device::run(Program& program) {
+  if (run_graph(program)) return;
+  for (const Command& command : program.commands()) run(command);
+}
+
+// As a graph only when that gives the same as the commands one by one: nothing that is read from outside is poisoned, so
+// no command would be left out. The first run is by commands: what is made or loaded at a first use cannot be recorded.
+bool Device::run_graph(Program& program) {
+  if (!backend_->begin_graph || program.without_graph_) return false;
+  program.analyse();
+  for (const Block* block : program.reads_)
+    if (block->poison) return false;
+  if (!std::exchange(program.warm_, true)) return false;
+  if (program.graph_ && program.graph_settings_ != settings_) {
+    backend_->destroy_graph(handle_, program.graph_);
+    program.graph_ = nullptr;
+  }
+  if (!program.graph_ && !record_graph(program)) {
+    program.without_graph_ = true;
+    return false;
+  }
+  cfgd_status status{};
+  if (backend_->launch_graph(handle_, program.graph_, &status) == CFGD_OK) {
+    for (const ProgramWrite& write : *program.writes_) write.block->poison = nullptr;
+    note({status.launch, nullptr, nullptr, program.writes_});
+    return true;
+  }
+  const auto error = std::make_shared<const Error>(status);
+  if (!error_) error_ = error;
+  for (const ProgramWrite& write : *program.writes_) {
+    write.block->poison = error;
+    note(0, write.block);
+  }
+  return true;
+}
+
+bool Device::record_graph(Program& program) {
+  cfgd_status status{};
+  if (backend_->begin_graph(handle_, &status) != CFGD_OK) return false;
+  bool recorded = true;
+  for (const Command& command : program.commands()) {
+    recorded = backend_->launch(handle_, command.op.code(), command.args.data(),
+                                static_cast<uint32_t>(command.args.size()), &status) == CFGD_OK;
+    if (!recorded) break;
+  }
+  program.graph_settings_ = settings_;
+  const bool ended = backend_->end_graph(handle_, recorded ? &program.graph_ : nullptr, &status) == CFGD_OK;
+  return recorded && ended;
+}
+
+void Device::destroy_graph(void* graph) {
+  queue_.push([this, graph] { backend_->destroy_graph(handle_, graph); });
+}
+
+void Device::set_option(uint32_t option, int64_t value) {
+  queue_.push([this, option, value] {
+    cfgd_status status{};
+    if (backend_->set_option(handle_, option, value, &status) == CFGD_OK)
+      settings_++;
+    else if (!error_)
+      error_ = std::make_shared<const Error>(status);
   });
+}
+
+std::shared_ptr<const Error> Device::timer(int32_t action, double& milliseconds) {
+  cfgd_status status{};
+  if (backend_->timer(handle_, action, &milliseconds, &status) == CFGD_OK) return nullptr;
+  return std::make_shared<const Error>(status);
+}
+
+std::vector<uint32_t> Device::missing(const cfgd_backend* backend) {
+  std::vector<uint32_t> codes;
+  for (DType type : {DType::f32, DType::bf16})
+    for (uint32_t op = 0; op < static_cast<uint32_t>(Op::count); op++) {
+      const uint32_t code = Variant(static_cast<Op>(op), type).code();
+      if (cpu_backend()->supports(code) && !backend->supports(code)) codes.push_back(code);
+    }
+  return codes;
 }
 
 }  // namespace cfgd

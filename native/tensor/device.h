@@ -11,6 +11,7 @@
 #include "tensor/allocator.h"
 #include "tensor/backend.h"
 #include "tensor/dtype.h"
+#include "tensor/program.h"
 #include "tensor/queue.h"
 #include "tensor/shape.h"
 
@@ -51,24 +52,6 @@ struct Tensor {
   }
 };
 
-/// An operation ready to run: its number, its arguments, and the storages whose poison matters.
-struct Command {
-  Variant op;
-  std::vector<std::byte> args;
-  std::vector<Block*> inputs;
-  std::vector<Block*> outputs;
-  // In-place targets keep their old content, unpoisoned, when an input is poisoned or the operation fails: a bad
-  // gradient must not cost the weights.
-  bool keeps_outputs = false;
-};
-
-/// Commands recorded once and replayed as one job. Holds the storages they touch.
-class Program {
- public:
-  std::vector<Command> commands;
-  std::vector<std::shared_ptr<Storage>> storages;
-};
-
 class Device {
  public:
   /// The CPU, or a CUDA device by index. Devices are made once per process and never destroyed.
@@ -76,6 +59,10 @@ class Device {
   static Device& cuda(int index);
   /// How many CUDA devices there are; throws CFGD_DEVICE with the reason when the answer is none.
   static int cuda_count();
+  /// Whether cuda(index) has been called before with success.
+  static bool cuda_open(int index);
+  /// The operations (Variant codes) that the CPU has and the backend has not.
+  static std::vector<uint32_t> missing(const cfgd_backend* backend);
 
   const std::string& name() const { return name_; }
   /// "cpu", "cuda:0", …
@@ -92,7 +79,11 @@ class Device {
   void write(const Tensor& tensor, const void* bytes);
 
   void submit(Command command);
-  void replay(std::shared_ptr<const Program> program);
+  void replay(std::shared_ptr<Program> program);
+  /// For what is submitted or replayed afterwards; an enum cfgd_option.
+  void set_option(uint32_t option, int64_t value);
+  /// From any thread: in queue order, after the replays that were enqueued before.
+  void destroy_graph(void* graph);
 
   // The rest runs on the execution thread.
 
@@ -104,7 +95,8 @@ class Device {
   void release(const std::vector<Block*>& unused);
   /// Waits for the queue and returns all cached memory to the system.
   void reclaim();
-  void run(const Command& command);
+  /// Starts a timer, or stops it and sets the milliseconds between. Returns why it could not, or null.
+  std::shared_ptr<const Error> timer(int32_t action, double& milliseconds);
 
  private:
   Device(const cfgd_backend* backend, int index, std::string id);
@@ -120,11 +112,18 @@ class Device {
     uint64_t launch;  // cfgd_status::launch; 0: not by a launch that can still fail
     Block* block;
     std::shared_ptr<const Error> poison;
+    std::shared_ptr<const std::vector<ProgramWrite>> replay;  // instead of a block: of a graph, `launch` its first
   };
+  void run(const Command& command);
+  void run(Program& program);
+  bool run_graph(Program& program);
+  bool record_graph(Program& program);
   void note(uint64_t launch, Block* block);
+  void note(Written written);
   std::shared_ptr<const Error> settle(const cfgd_status& status);
 
   // Execution thread only.
+  uint64_t settings_ = 0;               // changes with every option that is set
   std::shared_ptr<const Error> error_;  // the first that nobody has been told of
   std::vector<Written> written_;        // since the device was last known to have done everything; in order
 };

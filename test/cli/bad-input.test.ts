@@ -8,12 +8,17 @@ import { run, start, TINY_BASE, TINY_EMBEDDER, temporaryFolder } from './command
 
 const { folder, remove } = temporaryFolder();
 const home = process.cwd();
+const library = process.env.CFGDISTILL_CUDA_LIBRARY;
 afterAll(() => {
+  delete process.env.CFGDISTILL_CUDA_LIBRARY;
+  if (library !== undefined) process.env.CFGDISTILL_CUDA_LIBRARY = library;
   process.chdir(home);
   remove();
 });
 
 beforeAll(async () => {
+  // There is no GPU here, whatever this machine has.
+  process.env.CFGDISTILL_CUDA_LIBRARY = '/no/such/library.so';
   const trained = await Promise.all([
     run(folder, 'train-base', '--steps', '2', ...TINY_BASE, '--quiet'),
     run(folder, 'train-base', '--steps', '2', ...TINY_BASE, '--seed', '2', '--output', 'seed-2.safetensors', '--quiet'),
@@ -29,6 +34,16 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'full', 'letter.txt'), 'dear all');
   process.chdir(folder);
 });
+
+/** A right command line of every command that runs models, but for its output. */
+const COMMANDS_WITH_MODELS: [string, ...string[]][] = [
+  ['demo'],
+  ['train-base'],
+  ['train-embedder'],
+  ['distill', '--base', 'base.safetensors'],
+  ['sample', '--model', 'base.safetensors', '--prompt', 'guitar C major'],
+  ['evaluate', '--base', 'base.safetensors', '--embedder', 'embedder.safetensors'],
+];
 
 /** What the command does with its arguments, in this process: a process for each case would take minutes. */
 async function inProcess(args: readonly string[]) {
@@ -115,6 +130,16 @@ describe('a wrong command line ends with 2', () => {
       ['evaluate', '--base', 'base.safetensors', '--embedder', 'embedder.safetensors', '--model', 'base.safetensors'],
     ],
   ])('%s', (message, args) => refuses(2, message, ...args));
+
+  it.each(COMMANDS_WITH_MODELS)('%s: a device or a type that has no such name', async (...args) => {
+    for (const name of ['gpu', '', 'CPU', 'cuda:', 'cuda:-1', 'cuda:01', 'cuda:1000', 'cuda:x']) {
+      const message = `--device: expected auto, cpu, cuda or cuda:<n>, got '${name}'`;
+      await refuses(2, new RegExp(message), ...args, '--device', name);
+    }
+    await refuses(2, /--compute: expected one of float32, bfloat16, got 'float16'/, ...args, '--compute', 'float16');
+  });
+
+  it('merge: runs no model', () => refuses(2, /unknown option '--device'/, 'merge', '--device', 'cpu'));
 });
 
 describe('what cannot be done ends with 1', () => {
@@ -159,6 +184,13 @@ describe('what cannot be done ends with 1', () => {
     ],
     [/output: expected a new or empty folder.*letter\.txt/, ['demo', '--output', 'full']],
   ])('%s', (message, args) => refuses(1, message, ...args));
+
+  it.each(COMMANDS_WITH_MODELS)('%s: a device that is not there', async (...args) => {
+    for (const name of ['cuda', 'cuda:1']) {
+      const output = ['demo', 'train-base', 'train-embedder', 'distill'].includes(args[0]) ? ['--output', 'new'] : [];
+      await refuses(1, /: device: no CUDA backend.*npm run build:cuda/, ...args, ...output, '--device', name);
+    }
+  });
 
   it('leaves what was in a refused folder alone', () => {
     expect(readdirSync(join(folder, 'full'))).toEqual(['letter.txt']);

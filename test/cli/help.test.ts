@@ -4,14 +4,47 @@ import { run, temporaryFolder } from './command.ts';
 const { folder, remove } = temporaryFolder();
 afterAll(remove);
 
+const PLACEMENT = ['--device', '--compute'];
 const OPTIONS: Record<string, string[]> = {
-  demo: ['--seed', '--output', '--quick'],
-  'train-base': ['--task', '--seed', '--steps', '--output', '--depth', '--width', '--heads', '--state', '--resume'],
-  'train-embedder': ['--task', '--seed', '--steps', '--output', '--dimensions', '--state', '--resume'],
-  distill: ['--base', '--embedder', '--beta', '--scale', '--temperature', '--divergence', '--rollouts', '--resume'],
-  sample: ['--model', '--prompt', '--samples', '--scale', '--temperature', '--top-k', '--top-p', '--seed'],
+  demo: [...PLACEMENT, '--seed', '--output', '--quick'],
+  'train-base': [
+    ...PLACEMENT,
+    '--task',
+    '--seed',
+    '--steps',
+    '--output',
+    '--depth',
+    '--width',
+    '--heads',
+    '--state',
+    '--resume',
+  ],
+  'train-embedder': [...PLACEMENT, '--task', '--seed', '--steps', '--output', '--dimensions', '--state', '--resume'],
+  distill: [
+    ...PLACEMENT,
+    '--base',
+    '--embedder',
+    '--beta',
+    '--scale',
+    '--temperature',
+    '--divergence',
+    '--rollouts',
+    '--resume',
+  ],
+  sample: [
+    ...PLACEMENT,
+    '--model',
+    '--prompt',
+    '--samples',
+    '--scale',
+    '--temperature',
+    '--top-k',
+    '--top-p',
+    '--seed',
+  ],
   merge: ['--quality', '--diverse', '--weights', '--average', '--output'],
-  evaluate: ['--base', '--model', '--embedder', '--samples', '--scales', '--top-ps'],
+  evaluate: [...PLACEMENT, '--base', '--model', '--embedder', '--samples', '--scales', '--top-ps'],
+  doctor: [],
 };
 
 describe('help', () => {

@@ -68,6 +68,10 @@ describe.each(RUNS)('%s', (name, args, state) => {
     expect(other).toMatchObject({ code: 2, stdout: '' });
     expect(other.stderr).toMatch(/^cfgdistill: --steps: the unfinished run in .* has \d+, got 7; [^\n]+\n$/);
 
+    const rounded = await run(folder, name, '--output', parts, '--resume', '--compute', 'bfloat16');
+    expect(rounded).toMatchObject({ code: 2, stdout: '' });
+    expect(rounded.stderr).toMatch(/^cfgdistill: --compute: the unfinished run in .* has float32, got bfloat16; /);
+
     // The options are remembered.
     await succeeds(name, '--output', parts, '--resume');
     expectSameFile(parts, whole);
@@ -80,7 +84,19 @@ describe.each(RUNS)('%s', (name, args, state) => {
     expect(existsSync(at(parts))).toBe(false);
     // As a kill in the midst of a write leaves it.
     writeFileSync(at(join(folderOf, '.cfgdistill-0123456789abcdef.tmp')), 'half');
-    await succeeds(...args, '--output', parts, '--resume');
+    // Nor does it matter that the device asked for first is not there, or that the run is older than the types.
+    const elsewhere = [...args, '--output', parts, '--resume', '--device', 'cuda'];
+    const { code, stderr } = await start(folder, elsewhere, { CFGDISTILL_CUDA_LIBRARY: '/no/such/library.so' })
+      .finished;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^cfgdistill: device: no CUDA backend[^\n]*\n$/);
+    const marker = at(join(folderOf, 'cfgdistill.json'));
+    const { settings, ...rest } = JSON.parse(readFileSync(marker, 'utf8'));
+    expect(settings.compute).toBe('float32');
+    writeFileSync(marker, JSON.stringify({ ...rest, settings: { ...settings, compute: undefined } }));
+    const rounded = await run(folder, ...args, '--output', parts, '--resume', '--compute', 'bfloat16');
+    expect(rounded).toMatchObject({ code: 2, stdout: '' });
+    await succeeds(...args, '--output', parts, '--resume', '--device', 'cpu', '--compute', 'float32');
     expectSameFile(parts, whole);
     expect(existsSync(at(folderOf))).toBe(false);
   }, 120_000);

@@ -38,11 +38,11 @@ const messageOf = (promise: Promise<unknown>): Promise<string> =>
   );
 
 describe('the emulated CUDA device', () => {
-  it('has a name; auto stays on the CPU while operations are missing', async () => {
+  it('has a name, and is what auto means as soon as no operation is missing', async () => {
     expect(cuda.type).toBe('cuda');
     expect(cuda.name).toContain('emulated CUDA device');
     expect(native.cudaCount()).toBe(1);
-    expect((await device('auto')).type).toBe('cpu');
+    expect(await device('auto')).toBe(native.cudaMissing() === 0 ? cuda : cpu);
     expect(await device('cuda:0')).toBe(cuda);
     await expect(device('cuda:1')).rejects.toThrow('device: expected cuda:0 … cuda:0, got cuda:1');
   });
@@ -92,10 +92,22 @@ describe('the emulated CUDA device', () => {
   it('names the size when memory runs out, and goes on', async () => {
     const huge = () => native.createTensor('cuda:0', 'float32', [1 << 29]);
     expect(huge).toThrow(OutOfMemoryError);
-    expect(huge).toThrow(/out of memory: cuda:0 gave no 2147483648 bytes/);
+    expect(huge).toThrow(/out of memory: cuda:0 gave no 2147483648 bytes; \d+ of its 1073741824 bytes are free/);
     expect(await Tensor.from(Float32Array.of(1), [1], cuda).read()).toEqual(Float32Array.of(1));
     await cuda.trimMemory();
     expect(cuda.memory().reserved).toBeLessThan(1 << 20);
+  });
+
+  it('tells how long it worked', async () => {
+    const tensor = Tensor.from(new Float32Array(4000), [4, 1000], cuda);
+    await cuda.synchronize();
+    const nothing = await cuda.time(() => {});
+    const much = await cuda.time(() => {
+      for (let i = 0; i < 20; i++) guide(tensor, tensor).dispose();
+    });
+    expect(nothing).toBeGreaterThanOrEqual(0);
+    expect(much).toBeGreaterThan(nothing);
+    await expect(native.stopTimer('cuda:0')).rejects.toThrow('timer: none is running');
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DTypeError, ShapeError, ValueError } from '../../lib/errors.ts';
-import { type Activation, native } from '../../lib/native.ts';
+import { type Activation, type NativeTensor, native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { largestError, randomFloats, sameBits } from '../support/random-data.ts';
 import { centralDifferences, dot, floats, readFloats, withThreads } from '../support/tensors.ts';
@@ -144,6 +144,25 @@ describe('activations', () => {
     expect(() => native.gatedForward('silu', x)).toThrow('x: expected an even last dimension, got [2, 3]');
     expect(() => native.gatedForward('silu', floats([], [0]))).toThrow(ShapeError);
     expect(() => native.gatedBackward('silu', floats([1, 4], Array(4).fill(0)), x)).toThrow('gradY: expected [1, 2]');
+  });
+
+  it.each(kinds)('compute %s of bfloat16 in float32 and round once', async (kind) => {
+    const brain = (data: Float32Array, shape = [3, 10]) => native.cast(floats(shape, data), 'bfloat16');
+    const wide = (x: NativeTensor) => native.cast(x, 'float32');
+    const random = new Random(31);
+    const [x, gradY] = [brain(randomFloats(random, 30, 3)), brain(randomFloats(random, 30))];
+    const half = gradY.view([3, 5], 0);
+    const results = [
+      [native.activationForward(kind, x), native.activationForward(kind, wide(x))],
+      [native.activationBackward(kind, x, gradY), native.activationBackward(kind, wide(x), wide(gradY))],
+      [native.gatedForward(kind, x), native.gatedForward(kind, wide(x))],
+      [native.gatedBackward(kind, x, half), native.gatedBackward(kind, wide(x), wide(half))],
+    ] as const;
+    for (const [actual, exact] of results) {
+      expect(actual.dtype()).toBe('bfloat16');
+      expect(await actual.read()).toEqual(await native.cast(exact, 'bfloat16').read());
+    }
+    expect(() => native.activationBackward(kind, x, wide(gradY))).toThrow('gradY: expected bfloat16, got float32');
   });
 
   it('keep leading dimensions', () => {

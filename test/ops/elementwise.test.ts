@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DTypeError, ShapeError, ValueError } from '../../lib/errors.ts';
 import { type NativeTensor, native } from '../../lib/native.ts';
 import { philox4x32, Random } from '../../lib/random.ts';
+import { Tensor } from '../../lib/tensor/tensor.ts';
 import { randomFloats, sameBits } from '../support/random-data.ts';
 import { floats, ints, readFloats, readInts, withThreads } from '../support/tensors.ts';
 
@@ -232,6 +233,142 @@ describe('dropout', () => {
     for (const p of [1, -0.1, Number.NaN]) expect(() => native.dropout(x, p, 1, 1)).toThrow('probability: expected');
     expect(() => native.dropout(x, 0.5, -1, 1)).toThrow(ValueError);
     expect(() => native.dropout(x, 0.5, 1, 0.5)).toThrow(ValueError);
+  });
+});
+
+/** The elements of a 16-bit type as numbers, from its definition: 1 sign bit, then the exponent, then the fraction. */
+function halfValue(bits: number, exponentBits: number): number {
+  const fractionBits = 15 - exponentBits;
+  const sign = bits >>> 15 ? -1 : 1;
+  const exponent = (bits >>> fractionBits) & (2 ** exponentBits - 1);
+  const fraction = (bits & (2 ** fractionBits - 1)) / 2 ** fractionBits;
+  const bias = 2 ** (exponentBits - 1) - 1;
+  if (exponent === 2 ** exponentBits - 1) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return exponent === 0 ? sign * fraction * 2 ** (1 - bias) : sign * (1 + fraction) * 2 ** (exponent - bias);
+}
+
+const HALVES = [
+  ['float16', 5],
+  ['bfloat16', 8],
+] as const;
+const patterns = Uint16Array.from({ length: 65_536 }, (_, i) => i);
+const readHalves = async (x: NativeTensor) => (await x.read()) as Uint16Array;
+
+describe('cast', () => {
+  it.each(HALVES)('widens every %s exactly, and gets it back', async (dtype, exponentBits) => {
+    const halves = native.createTensor('cpu', dtype, [65_536], patterns);
+    const wide = await readFloats(native.cast(halves, 'float32'));
+    expect(wide.findIndex((v, i) => !Object.is(v, halfValue(i, exponentBits)))).toBe(-1);
+    for (const back of [native.cast(floats([65_536], wide), dtype), native.cast(halves, dtype)]) {
+      const bits = await readHalves(back);
+      expect(bits.findIndex((v, i) => v !== i && !Number.isNaN(wide[i]))).toBe(-1);
+      expect(bits.every((v, i) => Object.is(halfValue(v, exponentBits), wide[i]))).toBe(true);
+    }
+  });
+
+  it.each(HALVES)('rounds to the nearest %s, ties to even', async (dtype, exponentBits) => {
+    // Between every two neighbours: the middle, and the float32 numbers just beside it. The largest finite number's
+    // upper neighbour is the power of two that would come next, and it is an infinity.
+    const infinity = 2 ** exponentBits * 2 ** (15 - exponentBits) - 2 ** (15 - exponentBits);
+    const bits = new DataView(new ArrayBuffer(4));
+    const beside = (value: number, by: number) => {
+      bits.setFloat32(0, value);
+      bits.setInt32(0, bits.getInt32(0) + by);
+      return bits.getFloat32(0);
+    };
+    const given: number[] = [];
+    const expected: number[] = [];
+    for (let low = 0; low < infinity; low++) {
+      const [a, b] = [low, low + 1].map((v) => halfValue(v, exponentBits));
+      const above = b === Number.POSITIVE_INFINITY ? 2 ** (2 ** (exponentBits - 1)) : (b as number);
+      const middle = (a as number) / 2 + above / 2;
+      if (Math.fround(middle) !== middle || middle === 0) continue; // below float32's own subnormals
+      given.push(beside(middle, -1), middle, beside(middle, 1), -middle);
+      const even = low % 2 ? low + 1 : low;
+      expected.push(low, even, low + 1, 0x8000 | even);
+    }
+    expect(given.length).toBeGreaterThan(4 * 31_000);
+    const rounded = await readHalves(native.cast(floats([given.length], given), dtype));
+    expect(rounded.findIndex((v, i) => v !== expected[i])).toBe(-1);
+  });
+
+  it('overflows to infinity, keeps NaN, and rounds what is too small to zero', async () => {
+    const given = [3.4e38, -3.4e38, 70_000, 1e-45, -1e-45, 1e-8, Number.NaN, Number.NEGATIVE_INFINITY, -0];
+    const [half, brain] = await Promise.all(
+      HALVES.map(([dtype]) => readFloats(native.cast(native.cast(floats([9], given), dtype), 'float32'))),
+    );
+    const INF = Number.POSITIVE_INFINITY;
+    expect([...half!]).toEqual([INF, -INF, INF, 0, -0, 0, Number.NaN, -INF, -0]);
+    expect([...brain!]).toEqual([INF, -INF, 70_144, 0, -0, 1.0011717677116394e-8, Number.NaN, -INF, -0]);
+  });
+
+  it('goes between the 16-bit types by float32, keeps the shape, and views', async () => {
+    const x = native.createTensor(
+      'cpu',
+      'float16',
+      [2, 3],
+      Uint16Array.of(0x3c00, 0x3c01, 0x7bff, 0x0001, 0xfc00, 0x3555),
+    );
+    const y = native.cast(x.view([5], 1), 'bfloat16');
+    expect([y.dtype(), y.shape()]).toEqual(['bfloat16', [5]]);
+    expect([...(await readHalves(y))]).toEqual([0x3f80, 0x4780, 0x3380, 0xff80, 0x3eab]);
+    expect(native.cast(x, 'float32').shape()).toEqual([2, 3]);
+    expect(native.cast(floats([0, 2], []), 'float16').shape()).toEqual([0, 2]);
+  });
+
+  it('refuses other types', () => {
+    expect(() => native.cast(ints([1], [0]), 'float32')).toThrow('x: expected float32, float16 or bfloat16, got int32');
+    expect(() => native.cast(floats([1], [0]), 'int32')).toThrow('dtype: expected float32, float16 or bfloat16');
+    expect(() => native.cast(floats([1], [0]), 'float64' as 'float32')).toThrow("got 'float64'");
+  });
+});
+
+describe('bfloat16', () => {
+  const wide = (bits: number) => halfValue(bits, 8);
+  const brain = (shape: number[], data: ArrayLike<number>) => native.cast(floats(shape, data), 'bfloat16');
+  const rounded = async (data: ArrayLike<number>) =>
+    Float32Array.from(await readHalves(brain([data.length], data)), wide);
+  const values = async (x: NativeTensor) => {
+    expect(x.dtype()).toBe('bfloat16');
+    return Float32Array.from(await readHalves(x), wide);
+  };
+
+  it('is computed on in float32 and rounded once', async () => {
+    const random = new Random(12);
+    const [a, b] = [await rounded(randomFloats(random, 1003)), await rounded(randomFloats(random, 1003))];
+    const [x, y] = [brain([1003], a), brain([1003], b)];
+    expect(await values(native.add(x, y))).toEqual(await rounded(a.map((v, i) => v + b[i]!)));
+    expect(await values(native.scale(x, 0.37))).toEqual(await rounded(a.map((v) => v * Math.fround(0.37))));
+    const dropped = await readFloats(native.dropout(floats([1003], a), 0.4, 5, 6));
+    expect(await values(native.dropout(x, 0.4, 5, 6))).toEqual(await rounded(dropped));
+    const repeated = await values(native.repeatRows(x.view([17, 59], 0), 2));
+    for (let r = 0; r < 34; r++)
+      expect(repeated.subarray(r * 59, (r + 1) * 59)).toEqual(a.subarray((r >> 1) * 59, ((r >> 1) + 1) * 59));
+    const sums = native.sumRows(x.view([17, 59], 0));
+    expect(await readFloats(sums)).toEqual(await readFloats(native.sumRows(floats([17, 59], a))));
+    native.accumulate(x, y, -0.5);
+    expect(await values(x)).toEqual(await rounded(a.map((v, i) => v - 0.5 * b[i]!)));
+  });
+
+  it('is filled with the rounded value, and refuses what rounds to infinity', async () => {
+    const x = Tensor.zeros([5], { dtype: 'bfloat16' });
+    expect([...(await x.read())]).toEqual([0, 0, 0, 0, 0]);
+    native.fill(x.handle.view([2], 1), 1 + 2 ** -8 + 2 ** -20);
+    expect([...(await x.read())]).toEqual([0, 0x3f81, 0x3f81, 0, 0]);
+    native.fill(x.handle, Number.NEGATIVE_INFINITY);
+    expect([...(await x.read())]).toEqual(Array(5).fill(0xff80));
+    expect(() => native.fill(x.handle, 3.4e38)).toThrow('value: expected a number in the range of bfloat16');
+  });
+
+  it('does not mix with float32', () => {
+    const [x, y] = [floats([2], [1, 2]), brain([2], [1, 2])];
+    expect(() => native.add(x, y)).toThrow('b: expected float32, got bfloat16');
+    expect(() => native.add(y, x)).toThrow('b: expected bfloat16, got float32');
+    expect(() => native.accumulate(y, x, 1)).toThrow('source: expected bfloat16, got float32');
+    expect(() => native.sumAll(y)).toThrow(DTypeError);
+    const half = native.cast(x, 'float16');
+    expect(() => native.scale(half, 1)).toThrow('x: expected float32 or bfloat16, got float16');
+    expect(() => native.repeatRows(half, 1)).toThrow('x: expected float32, bfloat16 or int32, got float16');
   });
 });
 

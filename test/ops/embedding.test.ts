@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DTypeError, ShapeError, ValueError } from '../../lib/errors.ts';
-import { native } from '../../lib/native.ts';
+import { type NativeTensor, native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { largestError, randomFloats, sameBits } from '../support/random-data.ts';
 import { centralDifferences, dot, floats, ints, readFloats, withThreads } from '../support/tensors.ts';
@@ -150,5 +150,36 @@ describe('masked mean', () => {
     expect(() => native.maskedMeanForward(x, ints([3], [0, 0, 0]), ints([2], [1, 1]))).toThrow('starts: expected [2]');
     expect(() => native.maskedMeanForward(grad, ints([2], [0, 0]), ints([2], [1, 1]))).toThrow(ShapeError);
     expect(() => native.maskedMeanBackward(grad, ints([2], [0, 0]), ints([2], [1, 1]), -1)).toThrow(ValueError);
+  });
+});
+
+describe('bfloat16', () => {
+  const bits = async (x: NativeTensor) => {
+    expect(x.dtype()).toBe('bfloat16');
+    return x.read();
+  };
+  const random = new Random(5);
+
+  it('comes out of a float32 table, and its gradient is float32', async () => {
+    const [table, ids] = [floats([4, 5], randomFloats(random, 20)), ints([3], [3, 0, 3])];
+    const exact = native.embeddingForward(table, ids);
+    expect(await bits(native.embeddingForward(table, ids, 'bfloat16'))).toEqual(
+      await bits(native.cast(exact, 'bfloat16')),
+    );
+    const grad = native.cast(exact, 'bfloat16');
+    const wide = native.embeddingBackward(native.cast(grad, 'float32'), ids, 4);
+    expect(await readFloats(native.embeddingBackward(grad, ids, 4))).toEqual(await readFloats(wide));
+    expect(() => native.embeddingForward(table, ids, 'float16')).toThrow('dtype: expected float32 or bfloat16');
+  });
+
+  it('is averaged in float32, and back', async () => {
+    const x = native.cast(floats([2, 3, 5], randomFloats(random, 30)), 'bfloat16');
+    const [from, to] = [ints([2], [0, 1]), ints([2], [3, 2])];
+    const wide = native.maskedMeanForward(native.cast(x, 'float32'), from, to);
+    expect(await readFloats(native.maskedMeanForward(x, from, to))).toEqual(await readFloats(wide));
+    const back = native.maskedMeanBackward(wide, from, to, 3);
+    expect(await bits(native.maskedMeanBackward(wide, from, to, 3, 'bfloat16'))).toEqual(
+      await bits(native.cast(back, 'bfloat16')),
+    );
   });
 });

@@ -28,10 +28,10 @@ export function placed(
   { dtype = data instanceof Int32Array ? 'int32' : 'float32', skew = 0 }: { dtype?: DType; skew?: number } = {},
 ): NativeTensor {
   const elements = dtype === 'bfloat16' ? toBfloat16(data as Float32Array) : data;
-  const storage = native.createTensor(on.id, dtype, [skew + elements.length]);
-  const tensor = storage.view(shape, skew);
-  tensor.write(elements);
-  return tensor;
+  // All of the storage is written: memory that is used again may still hold the failure of its last operation.
+  const whole = new (elements.constructor as new (n: number) => typeof elements)(skew + elements.length);
+  whole.set(elements, skew);
+  return native.createTensor(on.id, dtype, [whole.length], whole).view(shape, skew);
 }
 
 /** Makes 'cuda' the emulated device. Call in beforeAll, with BUILD_TIMEOUT. */

@@ -25,6 +25,8 @@ export function buildEmulation(...options: string[]): string {
 /** Makes device 'cuda' of this process the emulated one. Must come before its first use. */
 export function useEmulatedDevice(): void {
   process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation();
+  // A real one would take the emulated device's streams for real.
+  process.env.CFGDISTILL_CUBLASLT_LIBRARY ??= 'none';
 }
 
 /** The orders in which the emulated device can run the threads of a block. */

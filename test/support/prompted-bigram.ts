@@ -7,7 +7,7 @@ const { add, embedding, reshape } = operations;
  * A language model written outside the library: the logits after a token are a row of one table, plus a row of another
  * for the first token of the sequence. Small enough to enumerate.
  */
-export class PromptedBigram implements LanguageModel {
+export class PromptedBigram implements LanguageModel<'float32'> {
   readonly vocabularySize: number;
   readonly table: Tensor;
   readonly promptTable: Tensor;
@@ -35,7 +35,7 @@ export class PromptedBigram implements LanguageModel {
     return reshape(add(after, prompted), [rows, positions, this.vocabularySize]);
   }
 
-  decoder({ rows, positions, tokens, starts }: TokenBatch, { samplesPerRow = 1 }: DecoderOptions): Decoder {
+  decoder({ rows, positions, tokens, starts }: TokenBatch, { samplesPerRow = 1 }: DecoderOptions): Decoder<'float32'> {
     const total = rows * samplesPerRow;
     const at = (r: number, position: number): number => tokens[Math.floor(r / samplesPerRow) * positions + position]!;
     const last = Int32Array.from({ length: total }, (_, r) => at(r, positions - 1));

@@ -7,11 +7,11 @@ import { Tensor } from '../../lib/tensor/tensor.ts';
  * A language model that computes as another does, but whose samples are prescribed: sample i of a prompt is always
  * `script(prompt)[i]`. What is trained on its samples can then be computed elsewhere as well.
  */
-export class ScriptedModel implements LanguageModel {
-  readonly model: LanguageModel;
+export class ScriptedModel implements LanguageModel<'float32'> {
+  readonly model: LanguageModel<'float32'>;
   readonly #script: (prompt: Int32Array) => readonly (readonly number[])[];
 
-  constructor(model: LanguageModel, script: (prompt: Int32Array) => readonly (readonly number[])[]) {
+  constructor(model: LanguageModel<'float32'>, script: (prompt: Int32Array) => readonly (readonly number[])[]) {
     this.model = model;
     this.#script = script;
   }
@@ -28,7 +28,7 @@ export class ScriptedModel implements LanguageModel {
     return this.model.forward(batch);
   }
 
-  decoder({ rows, positions, tokens, starts }: TokenBatch, { samplesPerRow = 1 }: DecoderOptions): Decoder {
+  decoder({ rows, positions, tokens, starts }: TokenBatch, { samplesPerRow = 1 }: DecoderOptions): Decoder<'float32'> {
     const scripts = Array.from({ length: rows }, (_, r) => {
       const script = this.#script(tokens.subarray(r * positions + (starts[r] as number), (r + 1) * positions));
       if (script.length !== samplesPerRow) throw new Error(`a script of ${samplesPerRow} samples is wanted`);

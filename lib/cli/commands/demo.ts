@@ -4,10 +4,11 @@ import type { Report } from '../../evaluation/types.ts';
 import { REPORT_FILES } from '../demo/report-files.ts';
 import { runDemo } from '../demo/run.ts';
 import { option, seed, text } from '../options.ts';
+import { type PlacementFlags, placementJson, placementOf, placementOptions } from '../placement.ts';
 import { claimsText, pointsTable, signsText } from '../points.ts';
 import { action, type Result, type Session } from '../session.ts';
 
-interface Options {
+interface Options extends PlacementFlags {
   seed?: number;
   output?: string;
   quick?: boolean;
@@ -33,16 +34,18 @@ export function demoCommand(program: Command): void {
       ),
     )
     .addOption(new Option('--quick', 'fewer steps: the same path in some 20 seconds, with figures that mean little'));
+  for (const made of placementOptions()) command.addOption(made);
   action<Options>(command, { stopping: 'Stopping: finished stages are kept.', body: demo });
 }
 
 async function demo(options: Options, { progress, signal, note }: Session): Promise<Result> {
   const { output = 'cfgdistill-demo', quick = false } = options;
-  const report = await runDemo({ seed: options.seed ?? 1, output, quick, progress, log: note, signal });
+  const placement = await placementOf(options);
+  const report = await runDemo({ seed: options.seed ?? 1, output, quick, placement, progress, log: note, signal });
   const files = Object.values(REPORT_FILES).map((name) => join(output, name));
   const { training: _, ...figures } = report;
   return {
-    json: { command: 'demo', output, quick, files, ...figures },
+    json: { command: 'demo', output, quick, files, ...placementJson(placement), ...figures },
     text: summary(report, resolve(output, REPORT_FILES.page)),
   };
 }

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
+import type { ComputeType } from '../../tensor/tensor.ts';
 import { type RolloutSource, Trainer } from '../../trainer.ts';
 import { UsageError } from '../failure.ts';
 import { integer, notNegative, number, oneOf, option, positive, seed, text } from '../options.ts';
+import { DEFAULT_COMPUTE, deviceOption, type PlacementFlags, placementOptions } from '../placement.ts';
 import {
   digestOf,
   loadEncoder,
@@ -22,13 +24,14 @@ import { pick, type TrainingOptions, TrainingRun, trainingOptions } from '../tra
 interface Settings extends DistillSettings {
   task: string;
   splitSeed: number;
+  compute: ComputeType;
   /** Absolute paths, and digests of what they held at the start. */
   base: string;
   baseDigest: string;
   embedder: string | null;
   embedderDigest: string | null;
 }
-type Options = Partial<Settings> & TrainingOptions;
+type Options = Partial<Settings> & TrainingOptions & PlacementFlags;
 
 const DIVERGENCES = ['reverse', 'forward', 'jsd'] as const;
 const ROLLOUTS = ['student', 'teacher', 'data'] as const satisfies readonly RolloutSource[];
@@ -45,7 +48,9 @@ const OWN_SETTINGS = [
   'samplesPerPrompt',
   'learningRate',
 ] as const;
-const SETTINGS = [...OWN_SETTINGS, 'seed', 'task', 'splitSeed', 'base', 'embedder'] as const;
+/** What the checkpoint's metadata says of its making. */
+const TOLD = ['beta', 'scale', 'temperature', 'divergence', 'rollouts', 'steps', 'seed', 'compute'] as const;
+const SETTINGS = [...OWN_SETTINGS, 'seed', 'task', 'splitSeed', 'compute', 'base', 'embedder'] as const;
 
 export function distillCommand(program: Command): void {
   const share = number('a number above 0 and below 1', (value) => value > 0 && value < 1);
@@ -90,20 +95,24 @@ export function distillCommand(program: Command): void {
       option('--task <name>', `${TASK_NAMES.join(', ')} (default: what the base model tells)`, oneOf(TASK_NAMES)),
     )
     .addOption(option('--split-seed <n>', 'seed of the split (default: what the base model tells)', seed));
-  for (const made of trainingOptions('distilled-<beta>.safetensors')) command.addOption(made);
+  for (const made of [...placementOptions(), ...trainingOptions('distilled-<beta>.safetensors')]) {
+    command.addOption(made);
+  }
   action<Options>(command, { stopping: 'Stopping: the run will be saved.', body: distill });
 }
 
 async function distill(options: Options, session: Session): Promise<Result> {
   const given = pick<Settings>(options, SETTINGS);
+  const device = await deviceOption(options);
   if (given.base !== undefined) given.base = resolve(given.base);
   if (typeof given.embedder === 'string') given.embedder = resolve(given.embedder);
   const output = options.output ?? `distilled-${given.beta ?? 0}.safetensors`;
   const run = await TrainingRun.open<Settings>('distill', { ...options, output }, given, complete);
   const { settings } = run;
   const task = taskNamed(settings.task).open(settings.splitSeed);
-  const base = await loadLanguageModel(settings.base, task);
-  const encoder = settings.embedder === null ? null : await loadEncoder(settings.embedder, task);
+  const placement = { device, compute: settings.compute };
+  const base = await loadLanguageModel(settings.base, task, placement);
+  const encoder = settings.embedder === null ? null : await loadEncoder(settings.embedder, task, placement);
   const fresh = task.distillationTrainer(settings, { base, embedder: encoder && task.embedder(encoder) });
   const trainer = run.resuming ? await Trainer.resume(run.folder, fresh.options) : fresh;
   const { prompts, answers } = task.distillationData(settings.rollouts);
@@ -116,14 +125,14 @@ async function distill(options: Options, session: Session): Promise<Result> {
     detail: ({ kl, diversity }) =>
       `KL ${kl.toFixed(3)}${diversity === null ? '' : `  diversity ${diversity.toFixed(3)}`}`,
   });
-  const told = pick<Settings>(settings, ['beta', 'scale', 'temperature', 'divergence', 'rollouts', 'steps', 'seed']);
+  const told = pick<Settings>(settings, TOLD);
   const metadata = Object.fromEntries(Object.entries(told).map(([key, value]) => [key, String(value)]));
-  await (trainer.student as TransformerLM).save(output, {
+  await (trainer.student as TransformerLM<ComputeType>).save(output, {
     metadata: { ...metadata, ...taskMetadata(task), base: settings.baseDigest },
   });
   await run.close();
   return {
-    json: { command: 'distill', output, settings, step: trainer.step, seconds, metrics: last },
+    json: { command: 'distill', output, device: device.id, settings, step: trainer.step, seconds, metrics: last },
     text: `${output}: ${trainer.step} steps${last ? `, KL per sequence ${last.kl.toFixed(3)}` : ''}`,
   };
 }
@@ -138,6 +147,7 @@ async function complete(known: Partial<Settings>): Promise<Settings> {
   const settings: Settings = {
     ...(pick<Settings>(entry.defaults.distill, OWN_SETTINGS) as typeof entry.defaults.distill),
     seed: splitSeed,
+    compute: DEFAULT_COMPUTE,
     ...known,
     task: entry.name,
     splitSeed,

@@ -19,6 +19,13 @@ import {
   seed,
   text,
 } from '../options.ts';
+import {
+  type ModelPlacement,
+  type PlacementFlags,
+  placementJson,
+  placementOf,
+  placementOptions,
+} from '../placement.ts';
 import { claimsText, pointsTable, signsText } from '../points.ts';
 import {
   loadEncoder,
@@ -38,7 +45,7 @@ interface NamedModel {
   path: string;
 }
 
-interface Options {
+interface Options extends PlacementFlags {
   base?: string;
   model?: NamedModel[];
   embedder?: string;
@@ -123,6 +130,7 @@ export function evaluateCommand(program: Command): void {
       option('--task <name>', `${TASK_NAMES.join(', ')} (default: what the checkpoints tell)`, oneOf(TASK_NAMES)),
     )
     .addOption(option('--split-seed <n>', 'seed of the split (default: what the checkpoints tell)', seed));
+  for (const made of placementOptions()) command.addOption(made);
   action<Options>(command, { stopping: 'Stopping.', body: evaluateModels });
 }
 
@@ -132,21 +140,22 @@ async function evaluateModels(options: Options, { progress, signal }: Session): 
   if (basePath === undefined && models.length === 0) {
     throw new UsageError('--model: expected at least one, or --base, got none');
   }
+  const placement = await placementOf(options);
   const files = await Promise.all(models.map(({ path }) => readProvenance(path)));
   const baseFile = basePath === undefined ? [] : [await readProvenance(basePath)];
   const all = [...baseFile, ...files, await readProvenance(embedderPath)];
   const entry = taskOf(all, options.task);
   const task = entry.open(splitSeedOf(all, options.splitSeed));
 
-  const generators = basePath === undefined ? [] : await baseOf(basePath, task, options);
+  const generators = basePath === undefined ? [] : await baseOf(basePath, task, options, placement);
   for (const [i, named] of models.entries()) {
-    generators.push(...(await trainedOf(named, files[i] as Provenance, task, options)));
+    generators.push(...(await trainedOf(named, files[i] as Provenance, task, options, placement)));
   }
   const names = generators.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice) throw new UsageError(`--model: expected names that differ, got '${twice}' twice; give one as name=path`);
 
-  const embedder = task.embedder(await loadEncoder(embedderPath, task));
+  const embedder = task.embedder(await loadEncoder(embedderPath, task, placement));
   const retrieval = await task.retrieval(embedder);
   const prompts = task.heldOutPrompts.slice(0, options.prompts);
   const { samples = entry.defaults.evaluationSamples, rounds = 3, seed: drawSeed = task.seed } = options;
@@ -181,6 +190,7 @@ async function evaluateModels(options: Options, { progress, signal }: Session): 
       seed: drawSeed,
       heldOutPrompts: prompts.length,
       samplesPerPrompt: samples,
+      ...placementJson(placement),
       points,
       front,
       claims,
@@ -197,8 +207,8 @@ async function evaluateModels(options: Options, { progress, signal }: Session): 
   };
 }
 
-async function baseOf(path: string, task: CliTask, options: Options): Promise<Generator[]> {
-  return baseGenerators(await loadLanguageModel(path, task), task.noPrompt, {
+async function baseOf(path: string, task: CliTask, options: Options, placement: ModelPlacement): Promise<Generator[]> {
+  return baseGenerators(await loadLanguageModel(path, task, placement), task.noPrompt, {
     scales: options.scales ?? BASE_SWEEP.scales,
     temperatures: options.temperatures ?? BASE_SWEEP.temperatures,
     topKs: options.topKs ?? BASE_SWEEP.topKs,
@@ -211,8 +221,9 @@ async function trainedOf(
   { merged, beta, lambda }: Provenance,
   task: CliTask,
   options: Options,
+  placement: ModelPlacement,
 ): Promise<Generator[]> {
-  const model = await loadLanguageModel(path, task);
+  const model = await loadLanguageModel(path, task, placement);
   // An average has neither one β nor a λ.
   const plain = {
     name,

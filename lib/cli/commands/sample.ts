@@ -3,12 +3,13 @@ import { ValueError } from '../../errors.ts';
 import { type Generation, Sampler } from '../../sampler.ts';
 import { UsageError } from '../failure.ts';
 import { integer, notNegative, number, oneOf, option, probability, repeatable, seed, text } from '../options.ts';
+import { type PlacementFlags, placementJson, placementOf, placementOptions } from '../placement.ts';
 import { loadLanguageModel, readProvenance, required, taskOf } from '../provenance.ts';
 import { action, type Result, type Session } from '../session.ts';
 import type { CliTask, TaskPrompt } from '../tasks/task.ts';
 import { TASK_NAMES, TASKS } from '../tasks.ts';
 
-interface Options {
+interface Options extends PlacementFlags {
   model?: string;
   prompt?: string[];
   samples?: number;
@@ -40,17 +41,19 @@ export function sampleCommand(program: Command): void {
     .addOption(option('--top-p <x>', 'draw from the likeliest tokens of this mass only (default: off)', probability))
     .addOption(option('--seed <n>', 'of the draws; the same seed gives the same answers (default: 1)', seed))
     .addOption(option('--task <name>', `${TASK_NAMES.join(', ')} (default: what the model tells)`, oneOf(TASK_NAMES)));
+  for (const made of placementOptions()) command.addOption(made);
   action<Options>(command, { stopping: 'Stopping.', body: sample });
 }
 
 async function sample(options: Options, { signal }: Session): Promise<Result> {
   const path = required(options.model, '--model: expected a checkpoint, got none');
   const texts = required(options.prompt, `--prompt: expected ${TASKS[0].promptForm}, got none`);
+  const placement = await placementOf(options);
   const provenance = await readProvenance(path);
   // The split plays no part here: prompts and their meaning are the same under every seed.
   const task = taskOf([provenance], options.task).open(provenance.splitSeed ?? 1);
   const prompts = texts.map((given) => parsePrompt(task, given));
-  const model = await loadLanguageModel(path, task);
+  const model = await loadLanguageModel(path, task, placement);
   const { samples = 4, scale, temperature, topK, topP } = options;
   const sampler = new Sampler(model, {
     stopToken: task.stopToken,
@@ -72,6 +75,7 @@ async function sample(options: Options, { signal }: Session): Promise<Result> {
       command: 'sample',
       task: task.name,
       model: path,
+      ...placementJson(placement),
       passesPerToken: sampler.passesPerToken,
       prompts: prompts.map(({ text: prompt }, p) => ({ prompt, samples: answers[p] })),
     },

@@ -1,18 +1,20 @@
 import type { Command } from 'commander';
 import { BaseTrainer } from '../../base-trainer.ts';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
+import type { ComputeType } from '../../tensor/tensor.ts';
 import { checkHeads, integer, oneOf, option, positive, seed } from '../options.ts';
+import { DEFAULT_COMPUTE, deviceOption, type PlacementFlags, placementOptions } from '../placement.ts';
 import { taskMetadata } from '../provenance.ts';
 import { action, type Result, type Session } from '../session.ts';
 import type { BaseSettings } from '../tasks/task.ts';
 import { defaultText, TASK_NAMES, taskList, taskNamed } from '../tasks.ts';
 import { pick, STATE_FILES, type TrainingOptions, TrainingRun, trainingOptions } from '../training-run.ts';
 
-type Settings = BaseSettings & { task: string; seed: number };
-type Options = Partial<Settings> & TrainingOptions;
+type Settings = BaseSettings & { task: string; seed: number; compute: ComputeType };
+type Options = Partial<Settings> & TrainingOptions & PlacementFlags;
 
 const OUTPUT = 'base.safetensors';
-const SETTINGS = ['task', 'seed', 'steps', 'depth', 'width', 'heads', 'batchSize', 'learningRate'] as const;
+const SETTINGS = ['task', 'seed', 'compute', 'steps', 'depth', 'width', 'heads', 'batchSize', 'learningRate'] as const;
 
 export function trainBaseCommand(program: Command): void {
   const size = integer(1, 65_536);
@@ -41,22 +43,29 @@ export function trainBaseCommand(program: Command): void {
         positive,
       ),
     );
-  for (const made of trainingOptions(OUTPUT)) command.addOption(made);
+  for (const made of [...placementOptions(), ...trainingOptions(OUTPUT)]) command.addOption(made);
   action<Options>(command, { stopping: 'Stopping: the run will be saved.', body: trainBase });
 }
 
 async function trainBase(options: Options, session: Session): Promise<Result> {
   const given = pick<Settings>(options, SETTINGS);
+  const device = await deviceOption(options);
   const run = await TrainingRun.open('train-base', { ...options, output: options.output ?? OUTPUT }, given, (known) => {
     const entry = taskNamed(known.task);
-    const settings: Settings = { task: entry.name, seed: 1, ...entry.defaults.base, ...known };
+    const settings: Settings = {
+      task: entry.name,
+      seed: 1,
+      compute: DEFAULT_COMPUTE,
+      ...entry.defaults.base,
+      ...known,
+    };
     checkHeads(settings);
     return settings;
   });
   const { settings, output } = run;
   const task = taskNamed(settings.task).open(settings.seed);
   const file = run.file(STATE_FILES.base);
-  const fresh = task.baseTrainer(settings);
+  const fresh = task.baseTrainer(settings, { device, compute: settings.compute });
   const trainer = run.resuming ? await BaseTrainer.resume(file, fresh.options) : fresh;
   const { last, seconds } = await run.train(session, {
     title: 'Base model',
@@ -66,10 +75,10 @@ async function trainBase(options: Options, session: Session): Promise<Result> {
     save: () => trainer.save(file),
     detail: ({ loss }) => `loss ${loss.toFixed(3)}`,
   });
-  await (trainer.options.model as TransformerLM).save(output, { metadata: taskMetadata(task) });
+  await (trainer.options.model as TransformerLM<ComputeType>).save(output, { metadata: taskMetadata(task) });
   await run.close();
   return {
-    json: { command: 'train-base', output, settings, step: trainer.step, seconds, metrics: last },
+    json: { command: 'train-base', output, device: device.id, settings, step: trainer.step, seconds, metrics: last },
     text: `${output}: ${trainer.step} steps${last ? `, loss ${last.loss.toFixed(3)}` : ''}`,
   };
 }

@@ -1,17 +1,19 @@
 import type { Command } from 'commander';
 import { ContrastiveTrainer } from '../../embedders/contrastive-trainer.ts';
+import type { ComputeType } from '../../tensor/tensor.ts';
 import { checkHeads, integer, oneOf, option, seed } from '../options.ts';
+import { DEFAULT_COMPUTE, deviceOption, type PlacementFlags, placementOptions } from '../placement.ts';
 import { taskMetadata } from '../provenance.ts';
 import { action, type Result, type Session } from '../session.ts';
 import type { EmbedderSettings } from '../tasks/task.ts';
 import { defaultText, TASK_NAMES, taskList, taskNamed } from '../tasks.ts';
 import { pick, STATE_FILES, type TrainingOptions, TrainingRun, trainingOptions } from '../training-run.ts';
 
-type Settings = EmbedderSettings & { task: string; seed: number };
-type Options = Partial<Settings> & TrainingOptions;
+type Settings = EmbedderSettings & { task: string; seed: number; compute: ComputeType };
+type Options = Partial<Settings> & TrainingOptions & PlacementFlags;
 
 const OUTPUT = 'embedder.safetensors';
-const SETTINGS = ['task', 'seed', 'steps', 'depth', 'width', 'heads', 'dimensions', 'batchSize'] as const;
+const SETTINGS = ['task', 'seed', 'compute', 'steps', 'depth', 'width', 'heads', 'dimensions', 'batchSize'] as const;
 
 export function trainEmbedderCommand(program: Command): void {
   const size = integer(1, 65_536);
@@ -40,23 +42,30 @@ export function trainEmbedderCommand(program: Command): void {
         integer(2),
       ),
     );
-  for (const made of trainingOptions(OUTPUT)) command.addOption(made);
+  for (const made of [...placementOptions(), ...trainingOptions(OUTPUT)]) command.addOption(made);
   action<Options>(command, { stopping: 'Stopping: the run will be saved.', body: trainEmbedder });
 }
 
 async function trainEmbedder(options: Options, session: Session): Promise<Result> {
   const given = pick<Settings>(options, SETTINGS);
+  const device = await deviceOption(options);
   const paths = { ...options, output: options.output ?? OUTPUT };
   const run = await TrainingRun.open('train-embedder', paths, given, (known) => {
     const entry = taskNamed(known.task);
-    const settings: Settings = { task: entry.name, seed: 1, ...entry.defaults.embedder, ...known };
+    const settings: Settings = {
+      task: entry.name,
+      seed: 1,
+      compute: DEFAULT_COMPUTE,
+      ...entry.defaults.embedder,
+      ...known,
+    };
     checkHeads(settings);
     return settings;
   });
   const { settings, output } = run;
   const task = taskNamed(settings.task).open(settings.seed);
   const file = run.file(STATE_FILES.embedder);
-  const fresh = task.embedderTrainer(settings);
+  const fresh = task.embedderTrainer(settings, { device, compute: settings.compute });
   const trainer = run.resuming ? await ContrastiveTrainer.resume(file, fresh.options) : fresh;
   const { last, seconds } = await run.train(session, {
     title: 'Embedder',
@@ -75,6 +84,7 @@ async function trainEmbedder(options: Options, session: Session): Promise<Result
     json: {
       command: 'train-embedder',
       output,
+      device: device.id,
       settings,
       step: trainer.step,
       seconds,

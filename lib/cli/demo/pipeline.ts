@@ -18,14 +18,17 @@ import {
   distillationTrainer,
   embedderTrainer,
 } from '../../tasks/chords/recipe.ts';
+import type { ComputeType } from '../../tensor/tensor.ts';
+import type { ModelPlacement } from '../placement.ts';
 import { digestOf, taskMetadata } from '../provenance.ts';
 import { CurveRecorder, type Stages } from './stages.ts';
 
-/** One experiment: where it writes, and what stops it. */
+/** One experiment: where it writes, where and how its models compute, and what stops it. */
 export interface Experiment {
   task: ChordTask;
   recipe: ChordRecipe;
   folder: string;
+  placement: ModelPlacement;
   stages: Stages;
   signal: AbortSignal;
 }
@@ -44,9 +47,8 @@ export interface StoredJudgement {
   frets: number[][][];
 }
 
-const cpu = { device: 'cpu' } as const;
-
-export async function trainBase({ task, recipe, folder, stages, signal }: Experiment): Promise<TransformerLM> {
+export async function trainBase(experiment: Experiment): Promise<TransformerLM<ComputeType>> {
+  const { task, recipe, folder, placement, stages, signal } = experiment;
   const path = join(folder, 'base.safetensors');
   const { steps } = recipe.base;
   await stages.run({
@@ -54,22 +56,22 @@ export async function trainBase({ task, recipe, folder, stages, signal }: Experi
     title: 'Base model',
     total: steps,
     run: async (report) => {
-      const trainer = baseTrainer(task, recipe);
+      const trainer = baseTrainer(task, recipe, placement);
       const recorder = new CurveRecorder(steps);
       for await (const { step, loss, gradientNorm, learningRate } of trainer.run({ steps, signal })) {
         recorder.add(step, { loss, gradientNorm, learningRate });
         report(step, `loss ${loss.toFixed(3)}`);
       }
-      await (trainer.options.model as TransformerLM).save(path, { metadata: taskMetadata(task) });
+      await (trainer.options.model as TransformerLM<ComputeType>).save(path, { metadata: taskMetadata(task) });
       trainer.dispose();
       return { result: null, curve: recorder.curve };
     },
   });
-  return TransformerLM.load(path, cpu);
+  return TransformerLM.load(path, placement);
 }
 
 export async function trainEmbedder(experiment: Experiment): Promise<{ embedder: Embedder; retrieval: Retrieval }> {
-  const { task, recipe, folder, stages, signal } = experiment;
+  const { task, recipe, folder, placement, stages, signal } = experiment;
   const path = join(folder, 'embedder.safetensors');
   const { steps } = recipe.embedder;
   const retrieval = await stages.run({
@@ -77,7 +79,7 @@ export async function trainEmbedder(experiment: Experiment): Promise<{ embedder:
     title: 'Embedder',
     total: steps,
     run: async (report) => {
-      const trainer = embedderTrainer(task, recipe);
+      const trainer = embedderTrainer(task, recipe, placement);
       const recorder = new CurveRecorder(steps);
       for await (const { step, loss, gradientNorm } of trainer.run({ steps, signal })) {
         recorder.add(step, { loss, gradientNorm });
@@ -89,13 +91,13 @@ export async function trainEmbedder(experiment: Experiment): Promise<{ embedder:
       return { result: await chordRetrieval(task, new ChordEmbedder(task, encoder)), curve: recorder.curve };
     },
   });
-  return { embedder: new ChordEmbedder(task, await SequenceEncoder.load(path, cpu)), retrieval };
+  return { embedder: new ChordEmbedder(task, await SequenceEncoder.load(path, placement)), retrieval };
 }
 
 /** Distills with every β of the recipe. */
 export async function distillAll(
-  { task, recipe, folder, stages, signal }: Experiment,
-  base: TransformerLM,
+  { task, recipe, folder, placement, stages, signal }: Experiment,
+  base: TransformerLM<ComputeType>,
   embedder: Embedder,
 ): Promise<ChordModels['distilled']> {
   const { steps, betas } = recipe.distill;
@@ -116,20 +118,21 @@ export async function distillAll(
           report(step, `KL ${kl.toFixed(3)}  diversity ${(diversity ?? 0).toFixed(3)}`);
         }
         const { scale } = recipe.distill;
-        await (trainer.student as TransformerLM).save(path, {
+        await (trainer.student as TransformerLM<ComputeType>).save(path, {
           metadata: { ...taskMetadata(task), beta: String(beta), scale: String(scale), base: origin },
         });
         trainer.dispose();
         return { result: null, curve: recorder.curve };
       },
     });
-    distilled.push({ beta, model: await TransformerLM.load(path, cpu) });
+    distilled.push({ beta, model: await TransformerLM.load(path, placement) });
   }
   return distilled;
 }
 
 /** Merges β = 0 with the largest β. */
-export async function mergeAll({ recipe, folder, stages, signal }: Experiment): Promise<ChordModels['merged']> {
+export async function mergeAll(experiment: Experiment): Promise<ChordModels['merged']> {
+  const { recipe, folder, placement, stages, signal } = experiment;
   const beta = Math.max(...recipe.distill.betas);
   const { lambdas } = recipe;
   const path = (lambda: number | string): string => join(folder, `merged-${lambda}.safetensors`);
@@ -151,7 +154,7 @@ export async function mergeAll({ recipe, folder, stages, signal }: Experiment): 
     },
   });
   return Promise.all(
-    lambdas.map(async (lambda) => ({ beta, lambda, model: await TransformerLM.load(path(lambda), cpu) })),
+    lambdas.map(async (lambda) => ({ beta, lambda, model: await TransformerLM.load(path(lambda), placement) })),
   );
 }
 

@@ -13,7 +13,9 @@ import {
   distillationTrainer,
   embedderTrainer,
 } from '../../tasks/chords/recipe.ts';
+import type { ComputeType } from '../../tensor/tensor.ts';
 import type { RolloutSource, Trainer } from '../../trainer.ts';
+import type { ModelPlacement } from '../placement.ts';
 import type { BaseSettings, CliTask, DistillSettings, EmbedderSettings, TaskEntry, TaskPrompt } from './task.ts';
 
 interface ChordTaskPrompt extends TaskPrompt {
@@ -85,17 +87,17 @@ class ChordCliTask implements CliTask {
     return this.#task.stopToken;
   }
 
-  baseTrainer(settings: BaseSettings) {
-    return baseTrainer(this.#task, { ...CHORD_RECIPE, base: settings });
+  baseTrainer(settings: BaseSettings, placement: ModelPlacement) {
+    return baseTrainer(this.#task, { ...CHORD_RECIPE, base: settings }, placement);
   }
 
-  embedderTrainer(settings: EmbedderSettings) {
-    return embedderTrainer(this.#task, { ...CHORD_RECIPE, embedder: settings });
+  embedderTrainer(settings: EmbedderSettings, placement: ModelPlacement) {
+    return embedderTrainer(this.#task, { ...CHORD_RECIPE, embedder: settings }, placement);
   }
 
   distillationTrainer(
     settings: DistillSettings,
-    { base: model, embedder: own }: { base: TransformerLM; embedder: Embedder | null },
+    { base: model, embedder: own }: { base: TransformerLM<ComputeType>; embedder: Embedder | null },
   ): Trainer {
     const { beta, divergence, jsdWeight, rollouts, scoreFunction, seed } = settings;
     const recipe = { ...CHORD_RECIPE, distill: { ...settings, betas: [beta] } };

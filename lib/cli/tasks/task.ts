@@ -5,7 +5,9 @@ import type { Judge } from '../../evaluation/evaluate.ts';
 import type { SequenceEncoder } from '../../models/sequence-encoder.ts';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
 import type { Divergence } from '../../native.ts';
+import type { ComputeType } from '../../tensor/tensor.ts';
 import type { RolloutSource, RunOptions, Trainer } from '../../trainer.ts';
+import type { ModelPlacement } from '../placement.ts';
 
 /** What `train-base` is told. */
 export interface BaseSettings {
@@ -80,9 +82,13 @@ export interface CliTask {
   readonly maxTokens: number;
   readonly stopToken: number;
   readonly heldOutPrompts: readonly TaskPrompt[];
-  baseTrainer(settings: BaseSettings): BaseTrainer;
-  embedderTrainer(settings: EmbedderSettings): ContrastiveTrainer;
-  distillationTrainer(settings: DistillSettings, models: { base: TransformerLM; embedder: Embedder | null }): Trainer;
+  baseTrainer(settings: BaseSettings, placement: ModelPlacement): BaseTrainer;
+  embedderTrainer(settings: EmbedderSettings, placement: ModelPlacement): ContrastiveTrainer;
+  /** The student is placed as the base model is. */
+  distillationTrainer(
+    settings: DistillSettings,
+    models: { base: TransformerLM<ComputeType>; embedder: Embedder | null },
+  ): Trainer;
   /** The prompts to distill on, with their known answers for rollouts 'data'. */
   distillationData(rollouts: RolloutSource): { prompts: Int32Array[] } & Pick<RunOptions, 'answers'>;
   embedder(encoder: SequenceEncoder): Embedder;

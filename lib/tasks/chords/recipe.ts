@@ -1,12 +1,13 @@
 import { BaseTrainer } from '../../base-trainer.ts';
 import { ContrastiveTrainer } from '../../embedders/contrastive-trainer.ts';
-import { type Embedder, EncoderEmbedder } from '../../embedders/embedder.ts';
+import { type Embedder, EncoderEmbedder, embedOnHost } from '../../embedders/embedder.ts';
 import { retrievalAt1 } from '../../embedders/retrieval.ts';
 import type { Judge } from '../../evaluation/evaluate.ts';
 import type { LanguageModel } from '../../models/language-model.ts';
 import { SequenceEncoder } from '../../models/sequence-encoder.ts';
-import { TransformerLM } from '../../models/transformer-lm.ts';
+import { type Placement, TransformerLM } from '../../models/transformer-lm.ts';
 import { Random } from '../../random.ts';
+import type { ComputeType } from '../../tensor/tensor.ts';
 import { Trainer, type TrainerOptions } from '../../trainer.ts';
 import type { ChordPrompt } from './music.ts';
 import type { ChordTask } from './task.ts';
@@ -59,12 +60,12 @@ export const QUICK_CHORD_RECIPE: ChordRecipe = {
   timingRounds: 1,
 };
 
-/** A trainer of the base model, with random weights. */
-export function baseTrainer(task: ChordTask, { base }: ChordRecipe): BaseTrainer {
+/** A trainer of the base model, with random weights, which are the same on every device. */
+export function baseTrainer(task: ChordTask, { base }: ChordRecipe, placement: Placement = {}): BaseTrainer {
   const { depth, width, heads, steps, batchSize, learningRate } = base;
   const model = new TransformerLM(
     { vocabularySize: task.vocabularySize, depth, width, heads, maxPositions: task.noPrompt.length + task.maxTokens },
-    { seed: task.seed },
+    { ...placement, seed: task.seed },
   );
   return new BaseTrainer({
     model,
@@ -84,11 +85,15 @@ export function baseTrainer(task: ChordTask, { base }: ChordRecipe): BaseTrainer
 }
 
 /** A trainer of the embedder on pairs of a voicing and a view of it. */
-export function embedderTrainer(task: ChordTask, { embedder }: ChordRecipe): ContrastiveTrainer {
+export function embedderTrainer(
+  task: ChordTask,
+  { embedder }: ChordRecipe,
+  placement: Placement = {},
+): ContrastiveTrainer {
   const { depth, width, heads, dimensions, steps, batchSize } = embedder;
   const encoder = new SequenceEncoder(
     { vocabularySize: task.answerTokens, depth, width, heads, dimensions, maxPositions: task.maxTokens },
-    { seed: task.seed },
+    { ...placement, seed: task.seed },
   );
   return new ContrastiveTrainer({
     encoder,
@@ -130,11 +135,14 @@ export class ChordEmbedder implements Embedder {
   }
 }
 
-/** Distillation of a base model under guidance, rewarded for diversity by β; `further` options replace the recipe's. */
+/**
+ * Distillation of a base model under guidance, where and as it computes, rewarded for diversity by β; `further` options
+ * replace the recipe's.
+ */
 export function distillationTrainer(
   task: ChordTask,
   { distill }: ChordRecipe,
-  { base, embedder, beta }: { base: TransformerLM; embedder: Embedder | null; beta: number },
+  { base, embedder, beta }: { base: TransformerLM<ComputeType>; embedder: Embedder | null; beta: number },
   further: Partial<TrainerOptions> = {},
 ): Trainer {
   const { scale, temperature, steps, promptsPerStep, samplesPerPrompt, learningRate } = distill;
@@ -173,8 +181,8 @@ export async function chordRetrieval(
   const views = task.heldOutItems.map((item) => task.view(item, random));
   // The training voicings join as distractors: the held-out ones alone are few.
   const candidates = [...task.heldOutItems, ...task.embedderItems].map(({ answer }) => answer);
-  const onHost = async (items: readonly Int32Array[]) => (await embedder.embed(items)) as Float32Array;
-  const share = retrievalAt1(await onHost(views), await onHost(candidates), embedder.dimensions);
+  const [queries, targets] = [await embedOnHost(embedder, views), await embedOnHost(embedder, candidates)];
+  const share = retrievalAt1(queries, targets, embedder.dimensions);
   return { retrievalAt1: share, candidates: candidates.length };
 }
 

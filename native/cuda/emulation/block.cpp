@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
+#include <deque>
 #include <random>
 #include <string>
 #include <vector>
@@ -11,12 +13,21 @@
 namespace cfgd::emulation {
 namespace {
 
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+  unsigned group;
+};
+
 struct Thread {
   Fiber fiber;
   dim3 index;
   unsigned linear = 0;
   Thread* next = nullptr;  // in the order of this block
   bool done = false;
+  std::deque<Copy> copies;
+  unsigned group = 0;  // that copies are started into
 };
 
 /// A meeting point: the generation goes up when everybody has arrived.
@@ -121,6 +132,8 @@ void run_block(Block& b) {
     thread.linear = i;
     thread.index = {i % b.shape.block.x, i / b.shape.block.x % b.shape.block.y, i / (b.shape.block.x * b.shape.block.y)};
     thread.done = false;
+    thread.copies.clear();
+    thread.group = 0;
     prepare(thread.fiber, b.stacks.bottom(i), b.stacks.top(i), enter);
   }
   for (unsigned i = 0; i < count; i++) b.threads[b.order[i]].next = &b.threads[b.order[(i + 1) % count]];
@@ -169,6 +182,22 @@ dim3 grid_shape() { return block().shape.grid; }
 void* dynamic_shared() {
   const uintptr_t address = reinterpret_cast<uintptr_t>(block().shared.data());
   return reinterpret_cast<void*>((address + 127) / 128 * 128);
+}
+
+void start_copy(void* to, const void* from, size_t bytes) {
+  Thread& me = *block().running;
+  me.copies.push_back({to, from, bytes, me.group});
+}
+void commit_copies() { block().running->group++; }
+void wait_copies(unsigned newest) {
+  Thread& me = *block().running;
+  for (; !me.copies.empty() && me.copies.front().group + newest < me.group; me.copies.pop_front()) {
+    const Copy& copy = me.copies.front();
+    if (copy.from)
+      std::memcpy(copy.to, copy.from, copy.bytes);
+    else
+      std::memset(copy.to, 0, copy.bytes);
+  }
 }
 
 void block_barrier(const std::source_location& place) {

@@ -50,6 +50,12 @@ void* dynamic_shared();
 void block_barrier(const std::source_location& place);
 void warp_barrier(unsigned mask);
 
+// Copies of the running thread that arrive only when it waits for them: all but the latest `newest` groups. Zeros are
+// copied from null.
+void start_copy(void* to, const void* from, size_t bytes);
+void commit_copies();
+void wait_copies(unsigned newest);
+
 /// Where the lanes of a warp leave values for each other: two sets, so that a lane that runs ahead into the next
 /// exchange does not overwrite what another has yet to read.
 struct WarpExchange {

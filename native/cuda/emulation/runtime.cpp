@@ -1,180 +1,105 @@
-// The emulated CUDA runtime: one device whose memory is the host's. Everything that can be late on a device is late
-// here: kernels run, and copies read and write, when their stream is synchronised.
-#include <cuda_runtime.h>
+// The emulated CUDA runtime: devices whose memory is the host's, kept apart by their sizes and by checks. Everything that
+// can be late on a device is late here: kernels run, and copies read and write, when their stream is synchronised.
+#include "cuda/emulation/runtime.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
-#include <mutex>
-#include <set>
-#include <vector>
+#include <thread>
 
-struct cfgd_emulated_stream {
-  std::vector<std::function<void()>> work;
-};
-
+namespace cfgd::emulation {
 namespace {
 
 constexpr size_t kMemory = size_t{1} << 30;
 constexpr size_t kSharedDefault = 48 << 10;
 // Little more than every device gives without asking, so that kernels with a fallback for long rows use it soon.
 constexpr size_t kSharedOptIn = 56 << 10;
+// Few, so that kernels take the paths for large problems soon.
+constexpr int kMultiprocessors = 4;
+constexpr int kDriverVersion = 13000, kOldDriverVersion = 12040, kRuntimeVersion = 13000;
 
-struct Runtime {
-  std::mutex mutex;  // also held while a grid runs: there is room for one
-  std::set<cudaStream_t> streams;
-  std::map<void*, size_t> allocations;
-  std::map<const void*, size_t> shared_limits;  // by kernel
-  size_t allocated = 0;
-  cudaError_t lost = cudaSuccess;  // a failed kernel takes the context with it
-  const char* why = "";
-};
+/// CFGDISTILL_EMULATION_SHARED: what a block can have when it asks, in bytes, instead.
+size_t shared_opt_in() {
+  const char* bytes = std::getenv("CFGDISTILL_EMULATION_SHARED");
+  return bytes && *bytes ? std::strtoull(bytes, nullptr, 10) : kSharedOptIn;
+}
+
+thread_local cudaError_t last_error = cudaSuccess;
+thread_local int device = 0;
+
+cudaError_t allocate(Runtime& r, int owner, void** memory, size_t bytes) {
+  constexpr size_t kAlignment = 256;
+  const size_t padded = std::max((bytes + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
+  if (padded < bytes) return noted(cudaErrorMemoryAllocation);
+  if (owner >= 0 && (at_fault("no-memory") || padded > kMemory - r.devices[owner].allocated))
+    return noted(cudaErrorMemoryAllocation);
+  *memory = std::aligned_alloc(kAlignment, padded);
+  if (!*memory) return noted(cudaErrorMemoryAllocation);
+  // Device memory starts undefined; what is much larger than any test needs not be touched.
+  std::memset(*memory, 0xA5, std::min(padded, size_t{32} << 20));
+  r.allocations[*memory] = {owner, padded};
+  if (owner >= 0) r.devices[owner].allocated += padded;
+  return cudaSuccess;
+}
+
+cudaError_t release(void* memory) {
+  Runtime& r = runtime();
+  std::lock_guard lock(r.mutex);
+  if (breaks_capture()) return noted(cudaErrorStreamCaptureUnsupported);
+  if (!memory) return cudaSuccess;
+  const auto found = r.allocations.find(memory);
+  if (found == r.allocations.end()) return noted(cudaErrorInvalidValue);
+  const auto [owner, bytes] = found->second;
+  for (cudaStream_t stream : r.streams)
+    if (owner < 0 || stream->device == owner) flush(r, stream);
+  if (owner >= 0) r.devices[owner].allocated -= bytes;
+  r.allocations.erase(found);
+  std::free(memory);
+  return cudaSuccess;
+}
+
+/// Copies between devices, and kernels on another device's memory, are no part of what is emulated.
+bool foreign(Runtime& r, const void* memory, int to) {
+  auto found = r.allocations.upper_bound(const_cast<void*>(memory));
+  if (found == r.allocations.begin()) return false;
+  --found;
+  const bool inside = static_cast<const char*>(memory) < static_cast<char*>(found->first) + found->second.bytes;
+  return inside && found->second.device >= 0 && found->second.device != to;
+}
+
+}  // namespace
 
 Runtime& runtime() {
   static Runtime* made = new Runtime();
   return *made;
 }
 
-thread_local cudaError_t last_error = cudaSuccess;
+int device_count() {
+  const char* text = std::getenv("CFGDISTILL_EMULATION_DEVICES");
+  return text && *text ? std::clamp(std::atoi(text), 0, kMostDevices) : 1;
+}
+
+int current_device() { return device; }
 
 cudaError_t noted(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
   return error;
 }
 
-cudaError_t flush(Runtime& r, cudaStream_t stream) {
-  std::vector<std::function<void()>> work;
-  work.swap(stream->work);
-  for (auto& item : work) {
-    if (r.lost != cudaSuccess) break;
-    try {
-      item();
-    } catch (const cfgd::emulation::LaunchFailure& failure) {
-      static char text[256];
-      std::snprintf(text, sizeof text, "unspecified launch failure: %s", failure.what());
-      r.why = text;
-      r.lost = cudaErrorLaunchFailure;
-    }
+bool at_fault(const char* name) {
+  const char* fault = std::getenv("CFGDISTILL_EMULATION_FAULT");
+  return fault && std::strcmp(fault, name) == 0;
+}
+
+void trace(const char* word) {
+  const char* path = std::getenv("CFGDISTILL_EMULATION_TRACE");
+  if (!path || !*path) return;
+  if (std::FILE* file = std::fopen(path, "a")) {
+    std::fprintf(file, "%s\n", word);
+    std::fclose(file);
   }
-  return noted(r.lost);
 }
-
-void release(Runtime& r, void* memory) {
-  for (cudaStream_t stream : r.streams) flush(r, stream);
-  const auto found = r.allocations.find(memory);
-  if (found == r.allocations.end()) return;
-  r.allocated -= found->second;
-  r.allocations.erase(found);
-  std::free(memory);
-}
-
-cudaError_t allocate(Runtime& r, void** memory, size_t bytes) {
-  constexpr size_t kAlignment = 256;
-  const size_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (padded < bytes || padded > kMemory - r.allocated) return noted(cudaErrorMemoryAllocation);
-  *memory = std::aligned_alloc(kAlignment, padded ? padded : kAlignment);
-  if (!*memory) return noted(cudaErrorMemoryAllocation);
-  std::memset(*memory, 0xA5, padded);  // device memory starts undefined
-  r.allocations[*memory] = padded;
-  r.allocated += padded;
-  return cudaSuccess;
-}
-
-}  // namespace
-
-cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return cudaSuccess;
-}
-
-cudaError_t cudaSetDevice(int device) { return noted(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
-
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return noted(cudaErrorInvalidDevice);
-  *properties = {"emulated CUDA device", kMemory, kSharedOptIn, 8, 0};
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  Runtime& r = runtime();
-  std::lock_guard lock(r.mutex);
-  *stream = new cfgd_emulated_stream();
-  r.streams.insert(*stream);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  Runtime& r = runtime();
-  std::lock_guard lock(r.mutex);
-  const cudaError_t error = flush(r, stream);
-  r.streams.erase(stream);
-  delete stream;
-  return error;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  Runtime& r = runtime();
-  std::lock_guard lock(r.mutex);
-  return flush(r, stream);
-}
-
-cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  Runtime& r = runtime();
-  std::lock_guard lock(r.mutex);
-  return allocate(r, memory, bytes);
-}
-
-cudaError_t cudaFree(void* memory) {
-  Runtime& r = runtime();
-  std::lock_guard lock(r.mutex);
-  release(r, memory);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMallocHost(void** memory, size_t bytes) { return cudaMalloc(memory, bytes); }
-cudaError_t cudaFreeHost(void* memory) { return cudaFree(memory); }
-
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
-  Runtime& r = runtime();
-  std::lock_guard lock(r.mutex);
-  if (r.lost != cudaSuccess) return noted(r.lost);
-  stream->work.push_back([=] { std::memmove(to, from, bytes); });
-  return cudaSuccess;
-}
-
-cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
-  Runtime& r = runtime();
-  std::lock_guard lock(r.mutex);
-  if (value < 0 || static_cast<size_t>(value) > kSharedOptIn) return noted(cudaErrorInvalidValue);
-  r.shared_limits[kernel] = static_cast<size_t>(value);
-  return cudaSuccess;
-}
-
-cudaError_t cudaGetLastError() {
-  const cudaError_t error = last_error;
-  last_error = cudaSuccess;
-  return error;
-}
-
-const char* cudaGetErrorName(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess: return "cudaSuccess";
-    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
-    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
-    case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
-    case cudaErrorNoDevice: return "cudaErrorNoDevice";
-    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
-    case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
-  }
-  return "unknown";
-}
-
-const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaErrorLaunchFailure ? runtime().why : cudaGetErrorName(error);
-}
-
-namespace cfgd::emulation {
 
 void enqueue(const void* kernel, const Shape& shape, cudaStream_t stream, std::function<void()> body) {
   Runtime& r = runtime();
@@ -188,7 +113,130 @@ void enqueue(const void* kernel, const Shape& shape, cudaStream_t stream, std::f
     noted(cudaErrorInvalidConfiguration);
     return;
   }
-  stream->work.push_back([=] { run_grid(shape, order_of_environment(), body); });
+  noted(submit(r, stream, "kernel", [=] {
+    if (at_fault("lost")) throw LaunchFailure("CFGDISTILL_EMULATION_FAULT is lost");
+    run_grid(shape, order_of_environment(), body);
+  }));
 }
 
 }  // namespace cfgd::emulation
+
+using namespace cfgd::emulation;
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = at_fault("no-driver") ? 0 : at_fault("old-driver") ? kOldDriverVersion : kDriverVersion;
+  return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = kRuntimeVersion;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  if (at_fault("crash")) std::abort();
+  while (at_fault("hang")) std::this_thread::sleep_for(std::chrono::seconds(1));
+  *count = 0;
+  if (at_fault("no-driver") || at_fault("old-driver")) return noted(cudaErrorInsufficientDriver);
+  if (at_fault("no-device") || device_count() == 0) return noted(cudaErrorNoDevice);
+  *count = device_count();
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int index) {
+  if (index < 0 || index >= device_count()) return noted(cudaErrorInvalidDevice);
+  device = index;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int* index) {
+  *index = device;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
+  if (index < 0 || index >= device_count()) return noted(cudaErrorInvalidDevice);
+  const bool old = at_fault("old-gpu");
+  *properties = {"emulated CUDA device", kMemory, shared_opt_in(), old ? 7 : 8, old ? 5 : 0, kMultiprocessors};
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  Runtime& r = runtime();
+  std::lock_guard lock(r.mutex);
+  *free = at_fault("no-memory") ? 0 : kMemory - r.devices[device].allocated;
+  *total = kMemory;
+  return noted(r.devices[device].lost);
+}
+
+cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  Runtime& r = runtime();
+  std::lock_guard lock(r.mutex);
+  if (breaks_capture()) return noted(cudaErrorStreamCaptureUnsupported);
+  if (r.devices[device].lost != cudaSuccess) return noted(r.devices[device].lost);
+  return allocate(r, device, memory, bytes);
+}
+
+cudaError_t cudaFree(void* memory) { return release(memory); }
+
+cudaError_t cudaMallocHost(void** memory, size_t bytes) {
+  Runtime& r = runtime();
+  std::lock_guard lock(r.mutex);
+  if (breaks_capture()) return noted(cudaErrorStreamCaptureUnsupported);
+  return allocate(r, -1, memory, bytes);
+}
+
+cudaError_t cudaFreeHost(void* memory) { return release(memory); }
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  Runtime& r = runtime();
+  std::lock_guard lock(r.mutex);
+  if (foreign(r, to, stream->device) || foreign(r, from, stream->device)) return noted(cudaErrorInvalidValue);
+  return noted(submit(r, stream, "copy", [=] { std::memmove(to, from, bytes); }));
+}
+
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  Runtime& r = runtime();
+  std::lock_guard lock(r.mutex);
+  if (foreign(r, to, stream->device)) return noted(cudaErrorInvalidValue);
+  return noted(submit(r, stream, "copy", [=] { std::memset(to, value, bytes); }));
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  Runtime& r = runtime();
+  std::lock_guard lock(r.mutex);
+  if (value < 0 || static_cast<size_t>(value) > shared_opt_in()) return noted(cudaErrorInvalidValue);
+  r.shared_limits[kernel] = static_cast<size_t>(value);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError() {
+  const cudaError_t error = last_error;
+  last_error = cudaSuccess;
+  return error;
+}
+
+const char* cudaGetErrorName(cudaError_t error) {
+#define CFGD_NAME(name) \
+  case name: return #name;
+  switch (error) {
+    CFGD_NAME(cudaSuccess)
+    CFGD_NAME(cudaErrorInvalidValue)
+    CFGD_NAME(cudaErrorMemoryAllocation)
+    CFGD_NAME(cudaErrorInvalidConfiguration)
+    CFGD_NAME(cudaErrorInsufficientDriver)
+    CFGD_NAME(cudaErrorNoDevice)
+    CFGD_NAME(cudaErrorInvalidDevice)
+    CFGD_NAME(cudaErrorInvalidResourceHandle)
+    CFGD_NAME(cudaErrorLaunchFailure)
+    CFGD_NAME(cudaErrorNotSupported)
+    CFGD_NAME(cudaErrorStreamCaptureUnsupported)
+    CFGD_NAME(cudaErrorStreamCaptureInvalidated)
+    default: return "unknown";
+  }
+#undef CFGD_NAME
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorLaunchFailure ? runtime().why : cudaGetErrorName(error);
+}

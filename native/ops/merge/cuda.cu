@@ -196,13 +196,10 @@ void add_input(const LaunchContext& context, WeightedInputs<T>& a, const Weighte
 }
 
 template <class T>
-int32_t weighted_average(const LaunchContext& context, const void* args, uint32_t bytes, cfgd_status* status) {
-  const auto& header = *static_cast<const WeightedAverage<T>*>(args);
-  if (bytes < sizeof header || bytes != sizeof header + static_cast<uint64_t>(header.count) * sizeof(Weighted<T>))
-    return cfgd_fail(status, CFGD_DEVICE, "", "weighted average: a wrong size of arguments, %u bytes", bytes);
+int32_t weighted_average(const LaunchContext& context, const WeightedAverage<T>& header, cfgd_status* status) {
   if (const int32_t code = check_size(header.n, status)) return code;
   if (header.n == 0) return CFGD_OK;
-  const auto* inputs = reinterpret_cast<const Weighted<T>*>(&header + 1);
+  const auto* inputs = entries_of<Weighted<T>>(header);
   WeightedInputs<T> used;
   used.out = header.out;
   used.n = header.n;
@@ -221,7 +218,7 @@ int32_t weighted_average(const LaunchContext& context, const void* args, uint32_
 template <class T>
 void register_for(CudaTable& table, DType type) {
   set<Lerp<T>, lerp<T>>(table, {Op::lerp, type}, explain_nothing);
-  table.at({Op::weighted_average, type}) = {weighted_average<T>, explain_nothing, 0};
+  set_list<WeightedAverage<T>, Weighted<T>, weighted_average<T>>(table, {Op::weighted_average, type}, explain_nothing);
 }
 
 }  // namespace

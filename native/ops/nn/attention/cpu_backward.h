@@ -18,7 +18,7 @@ struct BackwardSpace {
   int64_t floats;
 
   BackwardSpace(const AttentionShape& s, float* memory) {
-    const int64_t padded = rounded_up(s.head_dim, kLanes), queries_up = rounded_up(s.positions, kTileRows);
+    const int64_t padded = rounded_up(s.head_dim, kLanes), queries_up = rounded_up(s.queries, kTileRows);
     float* p = memory;
     const auto take = [&](float*& part, int64_t count) {
       part = p;
@@ -56,8 +56,8 @@ void differentiate(float* weights, float* grad_s, int64_t seen, int64_t width, f
 void load_queries(const AttentionBackwardArgs& a, const Head& head, const float* out, const float* grad_out,
                   const float* lse, float scale, BackwardSpace& m) {
   const int64_t n = a.shape.head_dim, padded = rounded_up(n, kLanes), out_step = a.shape.heads * n;
-  const int64_t count = a.shape.positions, up = rounded_up(count, kTileRows);
-  pack_rows(head.q, head.step, count, n, scale, m.queries, padded);
+  const int64_t count = a.shape.queries, up = rounded_up(count, kTileRows);
+  pack_rows(head.q, head.q_step, count, n, scale, m.queries, padded);
   pack_rows(grad_out, out_step, count, n, 1, m.grad_out, padded);
   clear(m.queries + count * padded, (up - count) * padded);
   clear(m.grad_out + count * padded, (up - count) * padded);
@@ -71,10 +71,10 @@ void load_queries(const AttentionBackwardArgs& a, const Head& head, const float*
 
 void backward_tile(const AttentionBackwardArgs& a, const Head& head, int64_t j, int64_t tile, BackwardSpace& m) {
   const int64_t n = a.shape.head_dim, padded = rounded_up(n, kLanes), width = rounded_up(tile, kTileColumns);
-  const int64_t queries = rounded_up(a.shape.positions, kTileRows);
-  pack_transposed(head.k + j * head.step, head.step, tile, n, m.keys_t);
-  pack_transposed(head.v + j * head.step, head.step, tile, n, m.values_t);
-  pack_rows(head.k + j * head.step, head.step, tile, n, 1, m.keys, padded);
+  const int64_t queries = rounded_up(a.shape.queries, kTileRows);
+  pack_transposed(head.k + j * head.kv_step, head.kv_step, tile, n, m.keys_t);
+  pack_transposed(head.v + j * head.kv_step, head.kv_step, tile, n, m.values_t);
+  pack_rows(head.k + j * head.kv_step, head.kv_step, tile, n, 1, m.keys, padded);
   const int64_t key_rows = rounded_up(tile, kTileRows);
   clear(m.grad_k, key_rows * padded);
   clear(m.grad_v, key_rows * padded);
@@ -105,28 +105,28 @@ void write_rows(const float* in, int64_t rows, int64_t n, float factor, float* o
 int32_t backward(const AttentionBackwardArgs& a, const Parallel& parallel, cfgd_status* status) {
   const AttentionShape& s = a.shape;
   if (const int32_t code = check_ranges(a.starts, a.ends, s, status)) return code;
-  const int64_t n = s.head_dim, width = s.heads * n, step = 3 * width;
+  const int64_t n = s.head_dim, width = s.heads * n, kv_step = a.kv_step;
   const float scale = 1 / std::sqrt(static_cast<float>(n));
-  const int64_t work = s.positions * s.positions * n * (a.causal ? 3 : 5);
+  const int64_t work = s.queries * s.keys * n * (a.causal ? 3 : 5);
   const int64_t floats = BackwardSpace(s, nullptr).floats;
-  return for_each_head(s, work, floats, parallel, status, [&](int64_t row, int64_t h, float* memory) {
+  return for_each_head(s.rows, s.heads, work, floats, parallel, status, [&](int64_t row, int64_t h, float* memory) {
     BackwardSpace m(s, memory);
-    const Head head = head_at(s, a.qkv, row, h, a.starts[row], a.ends[row]);
-    const int64_t first = row * s.positions * width + h * n;
-    load_queries(a, head, a.out + first, a.grad_out + first, a.lse + (row * s.heads + h) * s.positions, scale, m);
-    float* grad_q = a.grad_qkv + row * s.positions * step + h * n;
-    float *grad_k = grad_q + width, *grad_v = grad_k + width;
+    const Head head = head_at(a, row, h);
+    const int64_t first = row * s.queries * width + h * n;
+    load_queries(a, head, a.out + first, a.grad_out + first, a.lse + (row * s.heads + h) * s.queries, scale, m);
+    float* grad_q = a.grad_q + (head.q - a.q);
+    float *grad_k = a.grad_k + (head.k - a.k), *grad_v = a.grad_v + (head.v - a.v);
     for (int64_t j = head.start; j < head.end; j += kKeys) {
       const int64_t tile = smaller(kKeys, head.end - j);
       backward_tile(a, head, j, tile, m);
-      write_rows(m.grad_k, tile, n, 1, grad_k + j * step, step);
-      write_rows(m.grad_v, tile, n, 1, grad_v + j * step, step);
+      write_rows(m.grad_k, tile, n, 1, grad_k + j * kv_step, kv_step);
+      write_rows(m.grad_v, tile, n, 1, grad_v + j * kv_step, kv_step);
     }
-    write_rows(m.grad_q, s.positions, n, scale, grad_q, step);
-    for (int64_t j = 0; j < s.positions; j++)
+    write_rows(m.grad_q, s.queries, n, scale, grad_q, a.q_step);
+    for (int64_t j = 0; j < s.keys; j++)
       if (j < head.start || j >= head.end) {
-        clear(grad_k + j * step, n);
-        clear(grad_v + j * step, n);
+        clear(grad_k + j * kv_step, n);
+        clear(grad_v + j * kv_step, n);
       }
   });
 }

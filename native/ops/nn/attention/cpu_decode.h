@@ -86,8 +86,19 @@ void attend(const float* query, const float* keys, const float* values, int64_t 
   mix(count, scores, values, n, total == 0 ? 0 : 1 / total, out);
 }
 
+/// The query, key and value of one head at one position of packed tensors.
+struct Packed {
+  const float *q, *k, *v;
+};
+
+Packed packed_at(const QkvShape& s, const float* qkv, int64_t row, int64_t position, int64_t head) {
+  const int64_t width = s.heads * s.head_dim;
+  const float* q = qkv + (row * s.positions + position) * 3 * width + head * s.head_dim;
+  return {q, q + width, q + 2 * width};
+}
+
 int32_t cache_write(const CacheWriteArgs& a, const Parallel& parallel, cfgd_status* status) {
-  const AttentionShape& s = a.shape;
+  const QkvShape& s = a.shape;
   const int64_t position = *a.position, n = s.head_dim;
   if (position < 0 || position + s.positions > a.capacity)
     return cfgd_fail(status, CFGD_VALUE, "position", "expected %lld position(s) from %lld on within the capacity of %lld",
@@ -96,11 +107,11 @@ int32_t cache_write(const CacheWriteArgs& a, const Parallel& parallel, cfgd_stat
   const int64_t values = s.rows * s.heads * a.capacity * n;
   parallel(s.rows * s.heads, (int64_t{1} << 15) / larger(s.positions * n, 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
-      const Head head = head_at(s, a.qkv, i / s.heads, i % s.heads, 0, 0);
       float* cache = a.cache + (i * a.capacity + position) * n;
       for (int64_t p = 0; p < s.positions; p++) {
-        std::memcpy(cache + p * n, head.k + p * head.step, sizeof(float) * n);
-        std::memcpy(cache + values + p * n, head.v + p * head.step, sizeof(float) * n);
+        const Packed head = packed_at(s, a.qkv, i / s.heads, p, i % s.heads);
+        std::memcpy(cache + p * n, head.k, sizeof(float) * n);
+        std::memcpy(cache + values + p * n, head.v, sizeof(float) * n);
       }
     }
   });
@@ -108,7 +119,7 @@ int32_t cache_write(const CacheWriteArgs& a, const Parallel& parallel, cfgd_stat
 }
 
 int32_t decode(const AttentionDecodeArgs& a, const Parallel& parallel, cfgd_status* status) {
-  const AttentionShape& s = a.shape;
+  const QkvShape& s = a.shape;
   const int64_t position = *a.position, n = s.head_dim, padded = rounded_up(n, kLanes);
   if (position < 0 || position >= a.capacity)
     return cfgd_fail(status, CFGD_VALUE, "position", "expected 0 to capacity - 1 = %lld, got %lld",
@@ -119,13 +130,13 @@ int32_t decode(const AttentionDecodeArgs& a, const Parallel& parallel, cfgd_stat
                        a.starts[r]);
   const float scale = 1 / std::sqrt(static_cast<float>(n));
   const int64_t values = s.rows * s.heads * a.capacity * n, work = 2 * (position + 1) * n + 200;
-  return for_each_head(s, work, padded + rounded_up(position + 1, kLanes), parallel, status,
+  return for_each_head(s.rows, s.heads, work, padded + rounded_up(position + 1, kLanes), parallel, status,
                        [&](int64_t row, int64_t h, float* memory) {
-                         const Head head = head_at(s, a.qkv, row, h, 0, 0);
+                         const Packed head = packed_at(s, a.qkv, row, 0, h);
                          float* keys = a.cache + (row * s.heads + h) * a.capacity * n;
                          std::memcpy(keys + position * n, head.k, sizeof(float) * n);
                          std::memcpy(keys + values + position * n, head.v, sizeof(float) * n);
-                         pack_rows(head.q, head.step, 1, n, scale, memory, padded);
+                         pack_rows(head.q, n, 1, n, scale, memory, padded);
                          const int64_t start = a.starts[row];
                          attend(memory, keys + start * n, keys + values + start * n, position + 1 - start, n,
                                 memory + padded, a.out + (row * s.heads + h) * n);

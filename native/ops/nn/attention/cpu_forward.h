@@ -39,7 +39,7 @@ void weigh(float* scores, int64_t seen, int64_t width, Running& running, float* 
 }
 
 int64_t forward_floats(const AttentionShape& s) {
-  const int64_t keys = rounded_up(s.positions, kKeys), padded = rounded_up(s.head_dim, kLanes);
+  const int64_t keys = rounded_up(s.keys, kKeys), padded = rounded_up(s.head_dim, kLanes);
   return keys * (rounded_up(s.head_dim, 16) + padded) + kTileRows * (2 * padded + kKeys);
 }
 
@@ -47,24 +47,24 @@ void forward_head(const AttentionForwardArgs& a, const Head& head, float* out, f
   const int64_t n = a.shape.head_dim, padded = rounded_up(n, kLanes), count = head.end - head.start;
   const int64_t out_step = a.shape.heads * n;
   float* keys = memory;  // [tiles, n, kKeys]
-  float* values = keys + rounded_up(a.shape.positions, kKeys) * rounded_up(n, 16);  // [keys, padded]
-  float* queries = values + rounded_up(a.shape.positions, kKeys) * padded;          // [kTileRows, padded]
+  float* values = keys + rounded_up(a.shape.keys, kKeys) * rounded_up(n, 16);  // [keys, padded]
+  float* queries = values + rounded_up(a.shape.keys, kKeys) * padded;          // [kTileRows, padded]
   float* sums = queries + kTileRows * padded;                                       // [kTileRows, padded]
   float* scores = sums + kTileRows * padded;                                        // [kTileRows, kKeys]
   for (int64_t j = 0; j < count; j += kKeys) {
-    const int64_t tile = smaller(kKeys, count - j), first = (head.start + j) * head.step;
-    prefetch_rows(head.k + first, head.step, tile, n);
-    prefetch_rows(head.v + first, head.step, tile, n);
-    pack_transposed(head.k + first, head.step, tile, n, keys + j * n);
-    pack_rows(head.v + first, head.step, tile, n, 1, values + j * padded, padded);
+    const int64_t tile = smaller(kKeys, count - j), first = (head.start + j) * head.kv_step;
+    prefetch_rows(head.k + first, head.kv_step, tile, n);
+    prefetch_rows(head.v + first, head.kv_step, tile, n);
+    pack_transposed(head.k + first, head.kv_step, tile, n, keys + j * n);
+    pack_rows(head.v + first, head.kv_step, tile, n, 1, values + j * padded, padded);
   }
-  prefetch_rows(head.q, head.step, smaller(kTileRows, a.shape.positions), n);
+  prefetch_rows(head.q, head.q_step, smaller(kTileRows, a.shape.queries), n);
   const float scale = 1 / std::sqrt(static_cast<float>(n));
 
-  for (int64_t i = 0; i < a.shape.positions; i += kTileRows) {
-    const int64_t rows = smaller(kTileRows, a.shape.positions - i);
-    pack_rows(head.q + i * head.step, head.step, rows, n, scale, queries, padded);
-    prefetch_rows(head.q + (i + rows) * head.step, head.step, smaller(kTileRows, a.shape.positions - i - rows), n);
+  for (int64_t i = 0; i < a.shape.queries; i += kTileRows) {
+    const int64_t rows = smaller(kTileRows, a.shape.queries - i);
+    pack_rows(head.q + i * head.q_step, head.q_step, rows, n, scale, queries, padded);
+    prefetch_rows(head.q + (i + rows) * head.q_step, head.q_step, smaller(kTileRows, a.shape.queries - i - rows), n);
     clear(queries + rows * padded, (kTileRows - rows) * padded);
     clear(sums, kTileRows * padded);
     Running running[kTileRows];
@@ -88,11 +88,10 @@ void forward_head(const AttentionForwardArgs& a, const Head& head, float* out, f
 int32_t forward(const AttentionForwardArgs& a, const Parallel& parallel, cfgd_status* status) {
   const AttentionShape& s = a.shape;
   if (const int32_t code = check_ranges(a.starts, a.ends, s, status)) return code;
-  const int64_t work = s.positions * s.positions * s.head_dim * (a.causal ? 1 : 2);
-  return for_each_head(s, work, forward_floats(s), parallel, status, [&](int64_t row, int64_t h, float* memory) {
-    forward_head(a, head_at(s, a.qkv, row, h, a.starts[row], a.ends[row]),
-                 a.out + row * s.positions * s.heads * s.head_dim + h * s.head_dim,
-                 a.lse + (row * s.heads + h) * s.positions, memory);
+  const int64_t work = s.queries * s.keys * s.head_dim * (a.causal ? 1 : 2);
+  return for_each_head(s.rows, s.heads, work, forward_floats(s), parallel, status, [&](int64_t row, int64_t h, float* memory) {
+    forward_head(a, head_at(a, row, h), a.out + row * s.queries * s.heads * s.head_dim + h * s.head_dim,
+                 a.lse + (row * s.heads + h) * s.queries, memory);
   });
 }
 

@@ -15,7 +15,7 @@ void rotate(const float* __restrict in, const float* __restrict cosines, const f
 }
 
 int32_t rotary(const RotaryArgs& a, const Parallel& parallel, cfgd_status*) {
-  const AttentionShape& s = a.shape;
+  const QkvShape& s = a.shape;
   const int64_t half = s.head_dim / 2, width = s.heads * s.head_dim, count = s.rows * s.positions;
   if (count == 0) return CFGD_OK;
   int64_t low = a.positions[0], high = low;

@@ -1,4 +1,4 @@
-// What the forward and backward passes share: one head's view of qkv, packing, and products over tiles of keys.
+// What the forward and backward passes share: one head's view of its tensors, packing, and products over tiles of keys.
 // Included only from cpu.cpp.
 #pragma once
 #include "cpu/kernel.h"
@@ -21,17 +21,20 @@ int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 int64_t rounded_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
-/// A head of one row of qkv; position i lies `step` elements after position i − 1.
+/// A head of one row; position i lies a step after position i − 1.
 struct Head {
   const float *q, *k, *v;
-  int64_t step;
+  int64_t q_step, kv_step;
   int64_t start, end;  // of the keys
 };
 
-Head head_at(const AttentionShape& s, const float* qkv, int64_t row, int64_t head, int64_t start, int64_t end) {
-  const int64_t width = s.heads * s.head_dim;
-  const float* q = qkv + row * s.positions * 3 * width + head * s.head_dim;
-  return {q, q + width, q + 2 * width, 3 * width, start, end > start ? end : start};
+template <class Args>
+Head head_at(const Args& a, int64_t row, int64_t head) {
+  const AttentionShape& s = a.shape;
+  const int64_t q = row * s.queries * a.q_step + head * s.head_dim, kv = row * s.keys * a.kv_step + head * s.head_dim;
+  return {a.q + q,   a.k + kv,      a.v + kv,
+          a.q_step,  a.kv_step,     a.starts[row],
+          larger(a.ends[row], a.starts[row])};
 }
 
 void clear(float* p, int64_t n) { std::memset(p, 0, sizeof(float) * n); }
@@ -119,21 +122,21 @@ int64_t visible(int64_t i, int64_t j, int64_t keys, bool causal) {
 
 int32_t check_ranges(const int32_t* starts, const int32_t* ends, const AttentionShape& s, cfgd_status* status) {
   for (int64_t r = 0; r < s.rows; r++) {
-    const bool bad_start = starts[r] < 0 || starts[r] > s.positions;
-    if (bad_start || ends[r] < 0 || ends[r] > s.positions)
+    const bool bad_start = starts[r] < 0 || starts[r] > s.keys;
+    if (bad_start || ends[r] < 0 || ends[r] > s.keys)
       return cfgd_fail(status, CFGD_VALUE, bad_start ? "starts" : "ends", "expected 0 to positions = %lld in row %lld, got %d",
-                       static_cast<long long>(s.positions), static_cast<long long>(r), bad_start ? starts[r] : ends[r]);
+                       static_cast<long long>(s.keys), static_cast<long long>(r), bad_start ? starts[r] : ends[r]);
   }
   return CFGD_OK;
 }
 
 /// Calls body(row, head, memory) for every head of every row, with `floats` of scratch memory for each thread.
 template <class Body>
-int32_t for_each_head(const AttentionShape& s, int64_t work_per_head, int64_t floats, const Parallel& parallel,
+int32_t for_each_head(int64_t rows, int64_t heads, int64_t work_per_head, int64_t floats, const Parallel& parallel,
                       cfgd_status* status, const Body& body) {
   constexpr int64_t kWorkPerTask = int64_t{1} << 19;  // multiply-adds; some 20 µs
   bool failed = false;
-  parallel(s.rows * s.heads, kWorkPerTask / larger(work_per_head, 1) + 1, [&](int64_t begin, int64_t end) {
+  parallel(rows * heads, kWorkPerTask / larger(work_per_head, 1) + 1, [&](int64_t begin, int64_t end) {
     static thread_local Scratch scratch;
     float* memory;
     try {
@@ -142,7 +145,7 @@ int32_t for_each_head(const AttentionShape& s, int64_t work_per_head, int64_t fl
       __atomic_store_n(&failed, true, __ATOMIC_RELAXED);  // no exception may leave a task
       return;
     }
-    for (int64_t i = begin; i < end; i++) body(i / s.heads, i % s.heads, memory);
+    for (int64_t i = begin; i < end; i++) body(i / heads, i % heads, memory);
   });
   return failed ? cfgd_fail(status, CFGD_MEMORY, "", "out of memory for the scratch space of attention") : CFGD_OK;
 }

@@ -3,6 +3,7 @@
 #include "cpu/kernel.h"
 #include "ops/nn/elementwise/dropout.h"
 #include "ops/nn/reduce.h"
+#include "tensor/element.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
@@ -115,6 +116,33 @@ int32_t dropout(const DropoutArgs& a, const Parallel& parallel, cfgd_status*) {
   return CFGD_OK;
 }
 
+template <class From, class To>
+void cast_range(const CastArgs& a, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const From*>(a.x);
+  auto* out = static_cast<To*>(a.out);
+  for (int64_t i = begin; i < end; i++) out[i] = narrowed<To>(widened(x[i]));
+}
+
+template <class From>
+void cast_range(const CastArgs& a, int64_t begin, int64_t end) {
+  switch (a.to) {
+    case DType::f16: return cast_range<From, f16>(a, begin, end);
+    case DType::bf16: return cast_range<From, bf16>(a, begin, end);
+    default: return cast_range<From, float>(a, begin, end);
+  }
+}
+
+int32_t cast(const CastArgs& a, const Parallel& parallel, cfgd_status*) {
+  parallel(a.n, kGrain, [&](int64_t begin, int64_t end) {
+    switch (a.from) {
+      case DType::f16: return cast_range<f16>(a, begin, end);
+      case DType::bf16: return cast_range<bf16>(a, begin, end);
+      default: return cast_range<float>(a, begin, end);
+    }
+  });
+  return CFGD_OK;
+}
+
 int32_t row_positions(const RowPositionsArgs& a, const Parallel& parallel, cfgd_status*) {
   const int64_t position = *a.position;
   parallel(a.rows, kGrain, [&](int64_t begin, int64_t end) {
@@ -145,6 +173,7 @@ void register_elementwise(CpuTable& table) {
   set<SumAllArgs, sum_all>(table, Op::sum_all);
   set<RepeatRowsArgs, repeat_rows>(table, Op::repeat_rows);
   set<DropoutArgs, dropout>(table, Op::dropout);
+  set<CastArgs, cast>(table, Op::cast);
   set<RowPositionsArgs, row_positions>(table, Op::row_positions);
   set<AdvanceArgs, advance>(table, Op::advance);
 }

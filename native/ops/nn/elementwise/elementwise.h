@@ -6,12 +6,15 @@
 
 namespace cfgd {
 
-/// out[i] = the 32 bits of the value, for float32 and int32 alike.
-struct FillArgs {
-  uint32_t* out;  // [n]
+/// out[i] = the 32 bits of the value, for float32 and int32 alike; T is uint32_t for both. For bf16 they are those of a
+/// float32, which is rounded.
+template <class T>
+struct Fill {
+  T* out;  // [n]
   uint32_t bits;
   int64_t n;
 };
+using FillArgs = Fill<uint32_t>;
 
 /// out = a + b
 template <class T>
@@ -43,19 +46,21 @@ struct Scale {
 };
 using ScaleArgs = Scale<float>;
 
-/// out[j] = Σ_r x[r, j]; float within 256 rows, double across. No rows: 0.
+/// out[j] = Σ_r x[r, j]; float where at most 256 are added in turn, double across. No rows: 0.
 template <class T>
 struct SumRows {
-  const T* x;  // [rows, n]
-  float* out;      // [n]
+  const T* x;       // [rows, n]
+  float* out;       // [n]
+  float* partials;  // on CUDA [sum_rows_chunks(), n] of workspace.h when these are more than one; else not read
   int64_t rows, n;
 };
 using SumRowsArgs = SumRows<float>;
 
-/// out[0] = Σ x; float within 512 elements, double across. No elements: 0.
+/// out[0] = Σ x; float where at most 512 are added in turn, double across. No elements: 0.
 struct SumAllArgs {
-  const float* x;  // [n]
-  float* out;      // [1]
+  const float* x;    // [n]
+  float* out;        // [1]
+  double* partials;  // on CUDA [sum_all_chunks()] of workspace.h when these are more than one; else not read
   int64_t n;
 };
 

@@ -14,13 +14,15 @@ struct EmbeddingForward {
 };
 using EmbeddingForwardArgs = EmbeddingForward<float>;
 
-/// grad_table[v] = Σ over i with ids[i] = v of grad_out[i], in double and by rising i; a row that no id names is 0.
-/// An id out of range is an error.
+/// grad_table[v] = Σ over i with ids[i] = v of grad_out[i], by rising i; a row that no id names is 0. In double; on CUDA
+/// in float where at most 256 are added in turn, and in double across. An id out of range is an error.
 template <class T>
 struct EmbeddingBackward {
   const T* grad_out;  // [count, n]
   const int32_t* ids;     // [count]
   float* grad_table;      // [vocab, n]
+  int32_t* buckets;       // on CUDA [vocab + 1 + count]; else not read
+  float* partials;        // on CUDA [embedding_pieces(count) of workspace.h, 2, n]; else not read
   int64_t count, vocab, n;
 };
 using EmbeddingBackwardArgs = EmbeddingBackward<float>;

@@ -4,6 +4,14 @@
 
 namespace cfgd {
 
+/// The gradients of gain and bias are summed over rows within chunks of them, and then over the chunks. A CUDA device
+/// makes its chunks from the number of rows alone: rows in each, and how many.
+constexpr int64_t norm_chunk_rows(int64_t rows) {
+  const int64_t even = ((rows + 255) / 256 + 7) / 8 * 8;  // some 256 chunks, so that every multiprocessor has work
+  return even < 8 ? 8 : even > 256 ? 256 : even;
+}
+constexpr int64_t norm_chunks(int64_t rows) { return (rows + norm_chunk_rows(rows) - 1) / norm_chunk_rows(rows); }
+
 /// Layer normalisation (Ba, Kiros, Hinton, "Layer normalization", 2016):
 ///   mean = Σ x / n,   inverse_std = 1 / √(Σ (x − mean)² / n + ε),   y = (x − mean) · inverse_std · gain + bias
 template <class T>
@@ -22,7 +30,7 @@ using LayerNormForwardArgs = LayerNormForward<float>;
 /// With x̂ = (x − mean) · inverse_std and g = grad_y · gain:
 ///   grad_x = inverse_std · (g − Σ g / n − x̂ · Σ (g · x̂) / n)
 ///   grad_gain = Σ_rows grad_y · x̂,   grad_bias = Σ_rows grad_y
-/// Sums over rows: float within a chunk of rows that depends on n alone, double across.
+/// Sums over rows: float within chunks of rows that depend on the problem's size alone, double across.
 template <class T>
 struct LayerNormBackward {
   const T* grad_y;       // [rows, n]
@@ -34,6 +42,7 @@ struct LayerNormBackward {
   float* grad_gain;  // [n]
   float* grad_bias;  // [n], or null
   int64_t rows, n;
+  float* workspace;  // [norm_chunks(rows), 2, n], content undefined; the CPU does not use it
 };
 using LayerNormBackwardArgs = LayerNormBackward<float>;
 
@@ -61,6 +70,7 @@ struct RmsNormBackward {
   T* grad_x;     // [rows, n]
   float* grad_gain;  // [n]
   int64_t rows, n;
+  float* workspace;  // [norm_chunks(rows), n], content undefined; the CPU does not use it
 };
 using RmsNormBackwardArgs = RmsNormBackward<float>;
 

@@ -1,0 +1,97 @@
+// A row of elements shared by a group of threads, which is a warp or a whole block. Device code.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "cuda/pack.cuh"
+#include "cuda/reduce.cuh"
+
+namespace cfgd {
+
+/// Reduces over a group of kThreads threads: a warp, of which a block may have several, or the whole block. Every thread
+/// gets the result. `phase` as in reduce_block.
+template <class Combine, int kThreads, int kValues, class V>
+__device__ void reduce_group(V (&values)[kValues], int& phase) {
+  if constexpr (kThreads == kWarp) {
+#pragma unroll
+    for (int i = 0; i < kValues; i++) values[i] = reduce_warp<Combine>(values[i]);
+  } else {
+    reduce_block<Combine, kThreads>(values, phase);
+  }
+}
+
+/// Reads kWidth neighbouring elements: one, or a multiple of a pack at an address aligned to 16 bytes.
+template <int kWidth, class T>
+__device__ void load_elements(const T* from, float (&x)[kWidth]) {
+  if constexpr (kWidth == 1) {
+    x[0] = widened(*from);
+  } else {
+#pragma unroll
+    for (int i = 0; i < kWidth; i += kPack<T>) {
+      float pack[kPack<T>];
+      load_pack(from + i, pack);
+#pragma unroll
+      for (int k = 0; k < kPack<T>; k++) x[i + k] = pack[k];
+    }
+  }
+}
+template <int kWidth, class T>
+__device__ void store_elements(T* to, const float (&x)[kWidth]) {
+  if constexpr (kWidth == 1)
+    *to = narrowed<T>(x[0]);
+  else
+    store_pack(to, x);
+}
+
+/// Reads this thread's part of a row of n elements, n a multiple of kWidth, into registers: element k of pack p is element
+/// (p · kThreads + thread) · kWidth + k of the row; beyond its end, 0. All reads are under way before the first use.
+template <int kThreads, int kPacks, int kWidth, class T>
+__device__ void load_row(const T* row, int n, int thread, float (&x)[kPacks][kWidth]) {
+#pragma unroll
+  for (int p = 0; p < kPacks; p++) {
+    const int i = (p * kThreads + thread) * kWidth;
+#pragma unroll
+    for (int k = 0; k < kWidth; k++) x[p][k] = 0;
+    if (i < n) load_elements(row + i, x[p]);
+  }
+}
+
+/// Calls body(i, x, y) for this thread's share of two rows of n elements, n a multiple of kWidth: kWidth elements each,
+/// from i on.
+template <int kThreads, int kWidth, class T, class Body>
+__device__ void scan_rows(const T* x_row, const T* y_row, int64_t n, const Body& body) {
+  constexpr int kBatch = kWidth == 1 ? 4 : 2;
+  constexpr int64_t kStride = int64_t{kThreads} * kWidth;
+  for (int64_t first = int64_t{threadIdx.x} * kWidth; first < n; first += kBatch * kStride) {
+    float x[kBatch][kWidth], y[kBatch][kWidth];
+#pragma unroll
+    for (int b = 0; b < kBatch; b++) {
+      const int64_t i = first + b * kStride;
+      if (i >= n) continue;
+      load_elements(x_row + i, x[b]);
+      load_elements(y_row + i, y[b]);
+    }
+#pragma unroll
+    for (int b = 0; b < kBatch; b++)
+      if (first + b * kStride < n) body(first + b * kStride, x[b], y[b]);
+  }
+}
+
+/// As scan_rows, for one row: body(i, x).
+template <int kThreads, int kWidth, class T, class Body>
+__device__ void scan_row(const T* row, int64_t n, const Body& body) {
+  constexpr int kBatch = 4;
+  constexpr int64_t kStride = int64_t{kThreads} * kWidth;
+  for (int64_t first = int64_t{threadIdx.x} * kWidth; first < n; first += kBatch * kStride) {
+    float x[kBatch][kWidth];
+#pragma unroll
+    for (int b = 0; b < kBatch; b++)
+      if (first + b * kStride < n) load_elements(row + first + b * kStride, x[b]);
+#pragma unroll
+    for (int b = 0; b < kBatch; b++)
+      if (first + b * kStride < n) body(first + b * kStride, x[b]);
+  }
+}
+
+}  // namespace cfgd

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { device } from '../lib/tensor/device.ts';
+import { add, scale } from '../lib/tensor/operations.ts';
+import { scope } from '../lib/tensor/scope.ts';
+import { Tensor } from '../lib/tensor/tensor.ts';
+import { type PlacedInputs, RecordedPasses } from '../lib/training/recorded-passes.ts';
+
+class Placed implements PlacedInputs<Float32Array> {
+  readonly x: Tensor;
+  constructor(values: Float32Array) {
+    this.x = Tensor.from(values, [values.length]);
+  }
+  write(values: Float32Array): void {
+    this.x.write(values);
+  }
+  get tensors() {
+    return [this.x];
+  }
+}
+
+/** x → [2x + state], counting how often its operations are dispatched. */
+function doubling(most?: number) {
+  const state = Tensor.from(Float32Array.of(100, 200), [2]);
+  let dispatched = 0;
+  const passes = new RecordedPasses<Float32Array, Placed>(
+    {
+      place: (values) => new Placed(values),
+      run: ({ x }) => {
+        dispatched++;
+        return [add(scale(x, 2), state)];
+      },
+    },
+    most,
+  );
+  const run = async (key: string | null, ...values: number[]) => {
+    const results = scope(() => passes.run(key, Float32Array.from(values)));
+    const read = Promise.all(results.map((t) => t.read()));
+    for (const tensor of results) tensor.dispose();
+    return [...((await read)[0] as Float32Array)];
+  };
+  return { state, passes, run, dispatched: () => dispatched };
+}
+
+describe('RecordedPasses', () => {
+  it('records at the second run of a key and replays from then on, with the same results', async () => {
+    const { state, passes, run, dispatched } = doubling();
+    for (const [i, x] of [1, 2, 3, 4, 5].entries()) {
+      expect(await run('a', x, -x)).toEqual([100 + 2 * x, 200 - 2 * x]);
+      expect(dispatched()).toBe(Math.min(i + 1, 2));
+    }
+    state.write(Float32Array.of(0, 0)); // what outlasts the pass may change
+    expect(await run('a', 7, 8)).toEqual([14, 16]);
+    passes.dispose();
+  });
+
+  it('never records without a key', async () => {
+    const { passes, run, dispatched } = doubling();
+    for (const x of [1, 2, 3]) expect(await run(null, x, x)).toEqual([100 + 2 * x, 200 + 2 * x]);
+    expect(dispatched()).toBe(3);
+    passes.dispose();
+  });
+
+  it('keeps the recordings used last, and frees the others', async () => {
+    const { passes, run, dispatched } = doubling(2);
+    for (const key of ['a', 'a', 'b', 'b', 'c', 'c', 'b', 'c']) await run(key, 1, 1);
+    expect(dispatched()).toBe(6);
+    await run('a', 1, 1); // was dropped for c: recorded anew, for b
+    expect(dispatched()).toBe(7);
+    await run('c', 1, 1);
+    expect(dispatched()).toBe(7);
+    passes.dispose();
+  });
+
+  it('reads what an earlier replay gave although a later one is queued', async () => {
+    const { passes, run } = doubling();
+    await run('a', 0, 0);
+    const all = await Promise.all([1, 2, 3, 4].map((x) => run('a', x, x)));
+    expect(all).toEqual([1, 2, 3, 4].map((x) => [100 + 2 * x, 200 + 2 * x]));
+    passes.dispose();
+  });
+
+  it('holds nothing after dispose()', async () => {
+    const cpu = await device('cpu');
+    const { state, passes, run } = doubling();
+    const { used } = cpu.memory();
+    for (const key of ['a', 'a', 'b', 'b']) await run(key, 1, 1);
+    expect(cpu.memory().used).toBeGreaterThan(used);
+    passes.dispose();
+    expect(cpu.memory().used).toBe(used);
+    state.dispose();
+  });
+});
