@@ -92,7 +92,8 @@ int32_t supports(uint32_t op) {
   const Variant variant = Variant::of_code(op);
   const auto index = static_cast<uint32_t>(variant.op);
   if (index >= static_cast<uint32_t>(Op::count) || !table().kernels[index]) return 0;
-  return variant.type == DType::f32 || (variant.type == DType::bf16 && has_widened(variant.op));
+  return variant.type == DType::f32 ||
+         ((variant.type == DType::bf16 || variant.type == DType::f16) && has_widened(variant));
 }
 
 // No option that there is means anything here.

@@ -229,6 +229,7 @@ int32_t run_merge(T* out, int64_t n, std::vector<WeightedInput> inputs, cfgd_sta
 
 template <class T>
 int32_t run_lerp(const void* bytes, cfgd_status* status) {
+  if (!bytes) return CFGD_OK;  // has_widened
   const Lerp<T>& a = *static_cast<const Lerp<T>*>(bytes);
   return run_merge<T>(a.out, a.n,
                       {{reinterpret_cast<const float*>(a.a), 1 - a.weight}, {reinterpret_cast<const float*>(a.b), a.weight}},
@@ -237,6 +238,7 @@ int32_t run_lerp(const void* bytes, cfgd_status* status) {
 
 template <class T>
 int32_t run_average(const void* bytes, cfgd_status* status) {
+  if (!bytes) return CFGD_OK;  // has_widened
   const WeightedAverage<T>& a = *static_cast<const WeightedAverage<T>*>(bytes);
   const auto* inputs = reinterpret_cast<const WeightedInput*>(&a + 1);
   return run_merge<T>(a.out, a.n, {inputs, inputs + a.count}, status);
@@ -287,10 +289,9 @@ int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_s
   }
 }
 
-bool has_widened(Op op) {
+bool has_widened(Variant variant) {
   cfgd_status status{};
-  return op == Op::lerp || op == Op::weighted_average ||
-         launch_widened({op, DType::bf16}, nullptr, 0, &status) == CFGD_OK;
+  return launch_widened(variant, nullptr, 0, &status) == CFGD_OK;
 }
 
 }  // namespace cfgd

@@ -10,7 +10,7 @@ namespace cfgd {
 /// Runs the operation with its 16-bit elements widened to float32 copies and rounded once when they are written back.
 /// Throws std::bad_alloc.
 int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_status* status);
-/// Whether there is such an operation on bfloat16.
-bool has_widened(Op op);
+/// Whether there is such an operation.
+bool has_widened(Variant variant);
 
 }  // namespace cfgd
