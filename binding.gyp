@@ -64,13 +64,16 @@
       "native/ops/merge/cuda.cu",
       "native/ops/nn/activation/cuda.cu",
       "native/ops/nn/attention/cuda.cu",
+      "native/ops/nn/attention/cuda_mma.cu",
+      "native/ops/nn/cross_entropy/cuda.cu",
       "native/ops/nn/elementwise/cuda.cu",
       "native/ops/nn/embedding/cuda.cu",
       "native/ops/nn/matmul/cuda.cu",
       "native/ops/nn/matmul/rows.cu",
       "native/ops/nn/matmul/tensor_tiles.cu",
       "native/ops/nn/matmul/tiles.cu",
-      "native/ops/nn/norm/cuda.cu"
+      "native/ops/nn/norm/cuda.cu",
+      "native/ops/optim/cuda.cu"
     ],
     "emulation_sources": [
       "native/cuda/emulation/block.cpp",

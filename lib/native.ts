@@ -75,7 +75,11 @@ interface CoreAddon {
   disposeProgram(program: NativeProgram): void;
 }
 
-/** `…Now` functions work on host memory at once; the others on tensors, in queue order. */
+/**
+ * `…Now` functions work on host memory at once; the others on tensors, in queue order. Logits, their gradient and
+ * embeddings are float32 or bfloat16, merged tensors float16, too, the same for all of an operation; everything else is
+ * float32 or int32.
+ */
 interface KernelAddon {
   guidedLogitsNow(
     cond: Float32Array,
@@ -225,7 +229,7 @@ interface NnAddon {
   ): [gradX: T, gradGain: T, gradBias: T | null];
   rmsNormForward(x: T, gain: T, epsilon: number): [y: T, inverseRms: T];
   rmsNormBackward(gradY: T, x: T, gain: T, inverseRms: T): [gradX: T, gradGain: T];
-  /** Rows of x [rows, n] divided by their length; a zero row stays zero. */
+  /** Rows of x [rows, n] (float32) divided by their length; a zero row stays zero. */
   l2NormalizeForward(x: T): [y: T, inverseNorm: T];
   l2NormalizeBackward(gradY: T, y: T, inverseNorm: T): T;
 
@@ -250,7 +254,9 @@ interface NnAddon {
   /** [1]: the Euclidean norm of all elements of all tensors; an error when it is not finite. */
   globalNorm(gradients: readonly T[]): T;
   /** In place on parameters, first and second moments (Loshchilov and Hutter, 2019). With `norm` and a finite maxNorm
-   *  gradients are scaled by min(1, maxNorm / norm). A poisoned gradient or norm leaves everything as it was. */
+   *  gradients are scaled by min(1, maxNorm / norm). A poisoned gradient or norm leaves everything as it was.
+   *  `schedule` (float32 [2]: learning rate, step from 1 to 2²⁴) replaces learningRate and step when the operation runs,
+   *  for recorded programs. */
   adamw(
     parameters: readonly T[],
     gradients: readonly T[],
@@ -264,6 +270,7 @@ interface NnAddon {
     step: number,
     norm: T | null,
     maxNorm: number,
+    schedule?: T | null,
   ): void;
 }
 

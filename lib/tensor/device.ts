@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { CfgDistillError, DeviceError, OutOfMemoryError, ValueError } from '../errors.ts';
 import { type DeviceId, native } from '../native.ts';
 import { askChild } from './probe.ts';
@@ -113,10 +114,17 @@ async function probe(id: DeviceId): Promise<void> {
   await asked;
 }
 
+/** What exists where an NVIDIA GPU can be opened: a loaded kernel module, or the ways of WSL and of Jetson. */
+const TRACES = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg', '/dev/nvhost-ctrl', '/dev/nvmap'];
+
+/** Spares most machines without a GPU the child process; a backend that was asked for by name is always tried. */
+const mayHaveGpu = (): boolean =>
+  process.platform !== 'linux' || !!process.env.CFGDISTILL_CUDA_LIBRARY || TRACES.some((path) => existsSync(path));
+
 /** The first GPU when the CUDA backend is there, has every operation and can open it; otherwise the CPU. */
 async function best(): Promise<Device> {
   try {
-    if (native.cudaLibrary().path !== null && native.cudaMissing() === 0) {
+    if (mayHaveGpu() && native.cudaLibrary().path !== null && native.cudaMissing() === 0) {
       await probe('cuda:0');
       return deviceOf('cuda:0');
     }

@@ -201,8 +201,8 @@ void submit(Napi::Env env, Variant op, std::vector<std::byte> args, const std::v
   Environment& environment = Environment::of(env);
   if (!environment.recording) return device.submit(std::move(command));
   environment.recording->add(device, std::move(command));
-  for (const Tensor* t : inputs) environment.recording->storages.push_back(t->storage);
-  for (const Tensor* t : outputs) environment.recording->storages.push_back(t->storage);
+  for (const Tensor* t : inputs) environment.recording->hold(t->storage);
+  for (const Tensor* t : outputs) environment.recording->hold(t->storage);
 }
 
 void submit(Napi::Env env, Variant op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,

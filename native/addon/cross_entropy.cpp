@@ -9,7 +9,7 @@ namespace {
 // (logits [rows, vocab], targets int32 [rows], weights [rows] | null, factor):
 // [loss [1], perRow [rows], grad [rows, vocab]]
 Napi::Value cross_entropy(const Napi::CallbackInfo& info) {
-  const Tensor& logits = tensor_of(info[0], "logits", DType::f32, {-1, -1});
+  const Tensor& logits = elements_of(info[0], "logits", {-1, -1});
   const auto [rows, vocab] = rows_view(logits, "logits");
   const Tensor& targets = tensor_beside(info[1], "targets", DType::i32, {rows}, logits, "logits");
   std::vector<const Tensor*> inputs = {&logits, &targets};
@@ -22,7 +22,7 @@ Napi::Value cross_entropy(const Napi::CallbackInfo& info) {
   args.factor = finite_of(info[3], "factor");
   Device& device = logits.device();
   Tensor loss = device.empty(DType::f32, {1}), per_row = device.empty(DType::f32, {rows});
-  Tensor grad = device.empty(DType::f32, logits.shape);
+  Tensor grad = device.empty(logits.dtype, logits.shape);
   args.logits = logits.data();
   args.targets = targets.data<int32_t>();
   args.loss = loss.data();
@@ -30,7 +30,7 @@ Napi::Value cross_entropy(const Napi::CallbackInfo& info) {
   args.grad = grad.data();
   args.rows = rows;
   args.vocab = vocab;
-  submit(info.Env(), Op::cross_entropy, bytes_of(args), inputs, {&loss, &per_row, &grad});
+  submit(info.Env(), {Op::cross_entropy, logits.dtype}, bytes_of(args), inputs, {&loss, &per_row, &grad});
   return tensor_list(info.Env(), {&loss, &per_row, &grad});
 }
 

@@ -64,14 +64,18 @@ void append(std::vector<std::byte>& bytes, const Entry& entry) {
 Napi::Value global_norm(const Napi::CallbackInfo& info) {
   const std::vector<const Tensor*> gradients = tensors_of(info[0], "gradients");
   Tensor norm = gradients[0]->device().empty(DType::f32, {1});
-  std::vector<std::byte> bytes = bytes_of(GlobalNormArgs{static_cast<int64_t>(gradients.size()), norm.data()});
+  int64_t tiles = 0;
+  for (const Tensor* g : gradients) tiles += norm_tiles(g->shape.elements());
+  const Tensor scratch = workspace(norm.device(), DType::f32, 2 * tiles);
+  std::vector<std::byte> bytes =
+      bytes_of(GlobalNormArgs{static_cast<int64_t>(gradients.size()), norm.data(), scratch.data<double>()});
   for (const Tensor* g : gradients) append(bytes, GlobalNormTensor{g->data(), g->shape.elements()});
-  submit(info.Env(), Op::global_norm, std::move(bytes), gradients, {&norm});
+  submit(info.Env(), Op::global_norm, std::move(bytes), gradients, {&norm, &scratch});
   return TensorObject::wrap(info.Env(), std::move(norm));
 }
 
 // (parameters, gradients, firstMoments, secondMoments, weightDecays, learningRate, beta1, beta2, epsilon, step,
-//  norm | null, maxNorm): in place on parameters and moments.
+//  norm | null, maxNorm, schedule [2] | null): in place on parameters and moments.
 Napi::Value adamw(const Napi::CallbackInfo& info) {
   const std::vector<const Tensor*> parameters = tensors_of(info[0], "parameters");
   const std::vector<const Tensor*> gradients = companions_of(info[1], "gradients", parameters);
@@ -100,6 +104,13 @@ Napi::Value adamw(const Napi::CallbackInfo& info) {
     args.norm = norm.data();
     inputs.push_back(&norm);
   }
+  if (!is_absent(info[12])) {
+    const Tensor& schedule = tensor_beside(info[12], "schedule", DType::f32, {2}, *parameters[0], "parameters");
+    args.schedule = schedule.data();
+    inputs.push_back(&schedule);
+  }
+  const Tensor scratch = workspace(parameters[0]->device(), DType::f32, sizeof(AdamWStep) / sizeof(float));
+  args.workspace = scratch.data<AdamWStep>();
   std::vector<std::byte> bytes = bytes_of(args);
   for (size_t i = 0; i < count; i++) {
     const double decay =
@@ -112,6 +123,7 @@ Napi::Value adamw(const Napi::CallbackInfo& info) {
     }
   }
   refuse_shared_memory(outputs);
+  outputs.push_back(&scratch);
   submit(info.Env(), Op::adamw, std::move(bytes), inputs, outputs, true);
   return info.Env().Undefined();
 }

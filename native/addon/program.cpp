@@ -11,6 +11,7 @@ Napi::Value begin_program(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
   if (environment.recording) fail(CFGD_VALUE, "program", "another program is being recorded");
   environment.recording = std::make_shared<Program>();
+  Program::set_recording(environment.recording.get());
   return info.Env().Undefined();
 }
 
@@ -19,6 +20,7 @@ Napi::Value end_program(const Napi::CallbackInfo& info) {
   if (!environment.recording) fail(CFGD_VALUE, "program", "no program is being recorded");
   auto* program = new std::shared_ptr<Program>(std::move(environment.recording));
   environment.recording = nullptr;
+  Program::set_recording(nullptr);
   auto external = Napi::External<std::shared_ptr<Program>>::New(
       info.Env(), program, [](Napi::Env, std::shared_ptr<Program>* p) { delete p; });
   external.TypeTag(&kTag);

@@ -31,8 +31,11 @@ Napi::Value typed_array(Napi::Env env, DType dtype, const char* data, uint64_t b
 
 Napi::Value create_tensor(const Napi::CallbackInfo& info) {  // (device, dtype, shape, data | undefined)
   Device& device = device_of(info[0]);
-  Tensor tensor = device.empty(dtype_of(info[1]), shape_of(info[2], "shape"));
-  if (!is_absent(info[3])) device.write(tensor, bytes_of_array(info[3], "data", tensor));
+  Tensor tensor = device.lasting(dtype_of(info[1]), shape_of(info[2], "shape"));
+  if (is_absent(info[3]))
+    device.renew(tensor);
+  else
+    device.write(tensor, bytes_of_array(info[3], "data", tensor));
   return TensorObject::wrap(info.Env(), std::move(tensor));
 }
 

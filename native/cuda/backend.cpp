@@ -17,6 +17,8 @@ const CudaTable& cuda_table() {
     register_cuda_matmul(*t);
     register_cuda_elementwise(*t);
     register_cuda_norm(*t);
+    register_cuda_cross_entropy(*t);
+    register_cuda_optim(*t);
     register_cuda_attention(*t);
     register_cuda_activation(*t);
     register_cuda_embedding(*t);

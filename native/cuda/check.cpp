@@ -23,6 +23,8 @@ bool loses_device(cudaError_t error) {
 }
 
 const char* remedy(cudaError_t error) {
+  if (error == cudaErrorMemoryAllocation)
+    return ". The memory is taken: stop other programs on this GPU (`nvidia-smi` lists them), or use smaller batches";
   if (error == cudaErrorECCUncorrectable)
     return ". The GPU's memory is damaged or needs a reset, and is lost to this process: see `nvidia-smi -q -d ECC`, then "
            "start the program again";

@@ -54,6 +54,8 @@ int32_t clear_fault(CudaDevice& device, cfgd_status* status);
 int32_t settle(CudaDevice& device, cfgd_status* status);
 
 // graph.cu
+/// Makes the device ready for graphs. Leaves a mark in the fault record.
+void cuda_load_graphs(CudaDevice& device);
 int32_t cuda_begin_graph(void* handle, cfgd_status* status);
 int32_t cuda_end_graph(void* handle, void** graph, cfgd_status* status);
 int32_t cuda_launch_graph(void* handle, void* graph, cfgd_status* status);

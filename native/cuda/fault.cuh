@@ -13,8 +13,8 @@ __device__ inline bool skipped(const FaultPort& port) {
   return failed != 0 && failed != port.launch;
 }
 
-/// Whether any launch, this one included, has failed: for a kernel that must not run after a fault of a kernel before it
-/// in its own launch. All threads must have asked before one of them raises a fault.
+/// Whether any launch, this one included, has failed: for a kernel that must not run after a fault of a kernel before
+/// it in its own launch. All threads must have asked before one of them raises a fault.
 __device__ inline bool failed(const FaultPort& port) {
   return *static_cast<const volatile unsigned long long*>(&port.record->launch) != 0;
 }

@@ -23,6 +23,11 @@ __global__ void begin_replay(FaultRecord* record) {
 
 }  // namespace
 
+// A kernel is loaded at its first launch, which must not happen while something is recorded.
+void cuda_load_graphs(CudaDevice& device) {
+  CFGD_LAUNCH(begin_replay, dim3(1), dim3(1), 0, device.stream, device.fault);
+}
+
 int32_t cuda_begin_graph(void* handle, cfgd_status* status) {
   auto* device = static_cast<CudaDevice*>(handle);
   if (int32_t code = select(*device, status)) return code;

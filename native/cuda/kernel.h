@@ -93,6 +93,8 @@ void register_cuda_guidance(CudaTable& table);
 void register_cuda_matmul(CudaTable& table);
 void register_cuda_elementwise(CudaTable& table);
 void register_cuda_norm(CudaTable& table);
+void register_cuda_cross_entropy(CudaTable& table);
+void register_cuda_optim(CudaTable& table);
 void register_cuda_attention(CudaTable& table);
 void register_cuda_activation(CudaTable& table);
 void register_cuda_embedding(CudaTable& table);

@@ -35,8 +35,14 @@ int32_t cuda_copy(void* handle, void* to, const void* from, uint64_t bytes, int3
   if (int32_t code = select(*device, status)) return code;
   if (direction == CFGD_TO_DEVICE) return device->staging.upload(to, from, bytes, device->stream, status);
   if (direction == CFGD_TO_HOST) {
-    if (int32_t code = device->staging.download(to, from, bytes, device->stream, status)) return code;
-    return settle(*device, status);
+    Staging::Part last;
+    if (int32_t code = device->staging.download(to, from, bytes, device->stream, &last, status)) return code;
+    const int32_t settled = settle(*device, status);
+    if (settled != CFGD_OK && status->launch == 0) return settled;
+    cfgd_status failure = {};
+    if (device->staging.finish(last, &failure) == CFGD_OK) return settled;
+    *status = failure;
+    return failure.code;
   }
   if (bytes == 0) return CFGD_OK;
   return cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, device->stream), "copying", status);

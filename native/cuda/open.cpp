@@ -54,6 +54,9 @@ int32_t prepare(CudaDevice& device, cfgd_status* status) {
   for (cudaEvent_t& event : device.timer)
     if (int32_t code = cuda_check(cudaEventCreateWithFlags(&event, cudaEventDefault), "making an event", status))
       return code;
+  if (int32_t code = clear_fault(device, status)) return code;
+  cuda_load_graphs(device);
+  if (int32_t code = cuda_check(cudaGetLastError(), "launching a first kernel", status)) return code;
   if (int32_t code = CublasLt::open(&device.cublaslt, status)) return code;
   return clear_fault(device, status);
 }

@@ -9,8 +9,8 @@
 
 namespace cfgd {
 
-/// Reduces over a group of kThreads threads: a warp, of which a block may have several, or the whole block. Every thread
-/// gets the result. `phase` as in reduce_block.
+/// Reduces over a group of kThreads threads: a warp, of which a block may have several, or the whole block. Every
+/// thread gets the result. `phase` as in reduce_block.
 template <class Combine, int kThreads, int kValues, class V>
 __device__ void reduce_group(V (&values)[kValues], int& phase) {
   if constexpr (kThreads == kWarp) {
@@ -19,6 +19,14 @@ __device__ void reduce_group(V (&values)[kValues], int& phase) {
   } else {
     reduce_block<Combine, kThreads>(values, phase);
   }
+}
+
+/// A power of two that brings `largest`, at least 0, into [1, 2), or as near as float32 allows. It and its inverse are
+/// normal numbers: what is scaled by it can be squared and summed in float32.
+__device__ inline float scale_for(float largest) {
+  int exponent = static_cast<int>(bits_of(largest) >> 23) - 127;
+  exponent = exponent < -126 ? -126 : exponent > 126 ? 126 : exponent;
+  return float_of_bits(static_cast<uint32_t>(127 - exponent) << 23);
 }
 
 /// Reads kWidth neighbouring elements: one, or a multiple of a pack at an address aligned to 16 bytes.
@@ -44,8 +52,9 @@ __device__ void store_elements(T* to, const float (&x)[kWidth]) {
     store_pack(to, x);
 }
 
-/// Reads this thread's part of a row of n elements, n a multiple of kWidth, into registers: element k of pack p is element
-/// (p · kThreads + thread) · kWidth + k of the row; beyond its end, 0. All reads are under way before the first use.
+/// Reads this thread's part of a row of n elements, n a multiple of kWidth, into registers: element k of pack p is
+/// element (p · kThreads + thread) · kWidth + k of the row; beyond its end, 0. All reads are under way before the first
+/// use.
 template <int kThreads, int kPacks, int kWidth, class T>
 __device__ void load_row(const T* row, int n, int thread, float (&x)[kPacks][kWidth]) {
 #pragma unroll
@@ -81,7 +90,7 @@ __device__ void scan_rows(const T* x_row, const T* y_row, int64_t n, const Body&
 /// As scan_rows, for one row: body(i, x).
 template <int kThreads, int kWidth, class T, class Body>
 __device__ void scan_row(const T* row, int64_t n, const Body& body) {
-  constexpr int kBatch = 4;
+  constexpr int kBatch = kWidth == 8 ? 2 : 4;
   constexpr int64_t kStride = int64_t{kThreads} * kWidth;
   for (int64_t first = int64_t{threadIdx.x} * kWidth; first < n; first += kBatch * kStride) {
     float x[kBatch][kWidth];

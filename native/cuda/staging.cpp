@@ -60,20 +60,10 @@ int32_t Staging::upload(void* to, const void* from, uint64_t bytes, cudaStream_t
   return CFGD_OK;
 }
 
-int32_t Staging::download(void* to, const void* from, uint64_t bytes, cudaStream_t stream, cfgd_status* status) {
-  struct Part {
-    int chunk;
-    uint64_t offset, bytes;
-  } waiting = {-1, 0, 0};
-  // One part is copied out of its chunk while the device fills the next.
-  const auto take = [&](const Part& part) -> int32_t {
-    if (part.chunk < 0) return CFGD_OK;
-    Chunk& chunk = chunks_[part.chunk];
-    if (int32_t code = cuda_check(cudaEventSynchronize(chunk.passed), "copying to the host", status)) return code;
-    chunk.in_use = false;
-    std::memcpy(static_cast<char*>(to) + part.offset, chunk.memory, part.bytes);
-    return CFGD_OK;
-  };
+// One part is copied out of its chunk while the device fills the next.
+int32_t Staging::download(void* to, const void* from, uint64_t bytes, cudaStream_t stream, Part* last,
+                          cfgd_status* status) {
+  *last = {};
   for (uint64_t done = 0; done < bytes;) {
     if (int32_t code = next(stream, status)) return code;
     const uint64_t part = bytes - done < kChunk ? bytes - done : kChunk;
@@ -82,11 +72,20 @@ int32_t Staging::download(void* to, const void* from, uint64_t bytes, cudaStream
     if (error != cudaSuccess) return cuda_check(error, "copying to the host", status);
     filled_ = kChunk;
     if (int32_t code = mark(stream, status)) return code;
-    if (int32_t code = take(waiting)) return code;
-    waiting = {current_, done, part};
+    if (int32_t code = finish(*last, status)) return code;
+    *last = {current_, static_cast<char*>(to) + done, part};
     done += part;
   }
-  return take(waiting);
+  return CFGD_OK;
+}
+
+int32_t Staging::finish(const Part& part, cfgd_status* status) {
+  if (part.chunk < 0) return CFGD_OK;
+  Chunk& chunk = chunks_[part.chunk];
+  if (int32_t code = cuda_check(cudaEventSynchronize(chunk.passed), "copying to the host", status)) return code;
+  chunk.in_use = false;
+  std::memcpy(part.to, chunk.memory, part.bytes);
+  return CFGD_OK;
 }
 
 void Staging::free() {

@@ -21,8 +21,15 @@ class Staging {
 
   /// Enqueues the copy. On return `from` may be reused; nothing waits for the device unless the whole ring is in use.
   int32_t upload(void* to, const void* from, uint64_t bytes, cudaStream_t stream, cfgd_status* status);
-  /// On return all of it is in `to`.
-  int32_t download(void* to, const void* from, uint64_t bytes, cudaStream_t stream, cfgd_status* status);
+  /// Copies everything but the last part, which `finish` brings to the host: what is enqueued in between needs no
+  /// waiting of its own.
+  struct Part {
+    int chunk = -1;
+    char* to = nullptr;
+    uint64_t bytes = 0;
+  };
+  int32_t download(void* to, const void* from, uint64_t bytes, cudaStream_t stream, Part* last, cfgd_status* status);
+  int32_t finish(const Part& part, cfgd_status* status);
   /// Frees the chunks; nothing may be on its way.
   void free();
 

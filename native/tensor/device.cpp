@@ -79,14 +79,30 @@ Tensor Device::empty(DType dtype, const Shape& shape) {
   Tensor tensor;
   tensor.dtype = dtype;
   tensor.shape = shape;
+  Program* program = Program::recording();
+  tensor.storage = program ? program->storage(*this, tensor.bytes()) : std::make_shared<Storage>(*this, tensor.bytes());
+  return tensor;
+}
+
+Tensor Device::lasting(DType dtype, const Shape& shape) {
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = shape;
   tensor.storage = std::make_shared<Storage>(*this, tensor.bytes());
   return tensor;
 }
 
 Tensor Device::upload(DType dtype, const Shape& shape, const void* bytes) {
-  Tensor tensor = empty(dtype, shape);
+  Tensor tensor = lasting(dtype, shape);
   write(tensor, bytes);
   return tensor;
+}
+
+void Device::renew(const Tensor& tensor) {
+  queue_.push([this, block = tensor.storage->block()] {
+    block->poison = nullptr;
+    note(0, block);
+  });
 }
 
 void Device::write(const Tensor& tensor, const void* bytes) {

@@ -72,9 +72,14 @@ class Device {
   const cfgd_backend* backend() const { return backend_; }
   void* handle() const { return handle_; }
 
+  /// For what an operation will write; while a program is recorded, in that program's memory.
   Tensor empty(DType dtype, const Shape& shape);
+  /// In memory of its own.
+  Tensor lasting(DType dtype, const Shape& shape);
   /// A tensor with this content. `bytes` are copied at the call.
   Tensor upload(DType dtype, const Shape& shape, const void* bytes);
+  /// Lets a new tensor begin without the errors of what its memory held before: for one that no operation writes whole.
+  void renew(const Tensor& tensor);
   /// Copies `bytes` at the call; the tensor changes when its turn in the queue comes.
   void write(const Tensor& tensor, const void* bytes);
 

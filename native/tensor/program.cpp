@@ -1,10 +1,13 @@
 #include "tensor/program.h"
 
-#include <unordered_set>
-
 #include "tensor/device.h"
 
 namespace cfgd {
+
+static thread_local Program* current = nullptr;
+
+Program* Program::recording() { return current; }
+void Program::set_recording(Program* program) { current = program; }
 
 Program::~Program() {
   if (graph_) device_->destroy_graph(graph_);
@@ -16,6 +19,20 @@ void Program::add(Device& device, Command command) {
          device_->id().c_str(), device.id().c_str());
   device_ = &device;
   commands_.push_back(std::move(command));
+}
+
+void Program::hold(const std::shared_ptr<Storage>& storage) {
+  if (!all_made_.count(storage.get())) held_.emplace(storage.get(), storage);
+}
+
+std::shared_ptr<Storage> Program::storage(Device& device, uint64_t bytes) {
+  const auto [begin, end] = made_.equal_range(bytes);
+  for (auto i = begin; i != end; i++)
+    if (i->second.use_count() == 1 && &i->second->device() == &device) return i->second;
+  auto made = std::make_shared<Storage>(device, bytes);
+  all_made_.insert(made.get());
+  made_.emplace(bytes, made);
+  return made;
 }
 
 void Program::analyse() {

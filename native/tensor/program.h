@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ops/op.h"
@@ -31,8 +33,15 @@ struct ProgramWrite {
 };
 
 /// Holds the storages that its commands touch. All of them are on one device.
+///
+/// What is made while the program is recorded, and let go again, lends its memory to what is made later: replays run in
+/// the same order. A recorded pass so needs no more memory than one that is run at once.
 class Program {
  public:
+  /// The program that this thread is recording, or null.
+  static Program* recording();
+  static void set_recording(Program* program);
+
   Program() = default;
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -43,7 +52,10 @@ class Program {
   /// Null as long as there is no command.
   Device* device() const { return device_; }
   const std::vector<Command>& commands() const { return commands_; }
-  std::vector<std::shared_ptr<Storage>> storages;
+  /// Keeps a storage as long as the program.
+  void hold(const std::shared_ptr<Storage>& storage);
+  /// A storage for what the program will write: one that nothing outside the program holds any more, or a new one.
+  std::shared_ptr<Storage> storage(Device& device, uint64_t bytes);
 
  private:
   friend class Device;
@@ -51,6 +63,9 @@ class Program {
 
   Device* device_ = nullptr;
   std::vector<Command> commands_;
+  std::unordered_map<Storage*, std::shared_ptr<Storage>> held_;
+  std::unordered_multimap<uint64_t, std::shared_ptr<Storage>> made_;  // by `storage`; by size
+  std::unordered_set<Storage*> all_made_;
 
   // Execution thread only.
   bool analysed_ = false;

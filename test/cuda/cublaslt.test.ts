@@ -75,12 +75,14 @@ interface Product {
   bias?: boolean;
   into?: boolean;
   floatOut?: boolean;
+  /** How far they begin from an aligned address, in elements. */
   skew?: { a?: number; b?: number; bias?: number; into?: number };
 }
 type Size = readonly [m: number, n: number, k: number];
 
 function product([m, n, k]: Size, options: Product = {}): (on: Device) => [NativeTensor] {
-  const { dtype = 'float32', transposeA = false, transposeB = false, floatOut = false, skew = {} } = options;
+  const { dtype = 'float32', transposeA = false, transposeB = false, floatOut = false } = options;
+  const skew = { a: 0, b: 0, bias: 0, into: 0, ...options.skew };
   const random = new Random(m * 1009 + n * 13 + k);
   const draw = (count: number) => randomFloats(random, count);
   const [a, b, bias, into] = [draw(m * k), draw(k * n), draw(n), draw(m * n)];
@@ -250,7 +252,7 @@ describe('the cuBLASLt library', () => {
   const root = fileURLToPath(new URL('../..', import.meta.url));
   /** What a fresh process finds: the report's entry, and how opening the device goes. */
   function found(library: string | undefined, path?: string): { cublasLt: string | null; opened: string } {
-    const { CFGDISTILL_CUBLASLT_LIBRARY: _, LD_LIBRARY_PATH: __, LD_PRELOAD: ___, ...env } = process.env;
+    const { CFGDISTILL_CUBLASLT_LIBRARY: _, LD_LIBRARY_PATH: __, ...env } = process.env;
     const script = `
       const addon = require(${JSON.stringify(join(root, 'node_modules/node-gyp-build'))})(${JSON.stringify(root)});
       let opened = 'opened';

@@ -1,8 +1,10 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { DType } from '../../lib/native.ts';
 import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { type Device, device } from '../../lib/tensor/device.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
+import { placed } from '../support/both-devices.ts';
 import { BUILD_TIMEOUT, ORDERS, setOrder, useEmulatedDevice } from '../support/emulated-device.ts';
 import { randomFloats } from '../support/random-data.ts';
 
@@ -20,10 +22,10 @@ const CAPACITY = 6;
 const STOP = 8;
 
 /** What a generation keeps on a device. */
-function startGeneration(on: Device, branches: number) {
+function startGeneration(on: Device, branches: number, dtype: DType = 'float32') {
   const logits = randomFloats(new Random(branches), branches * ROWS * VOCAB, 1);
   return {
-    logits: Tensor.from(logits, [branches * ROWS, VOCAB], on),
+    logits: { handle: placed(on, logits, [branches * ROWS, VOCAB], { dtype }) },
     scales: Tensor.from(Float32Array.of(0, 1, 2, 3, -1), [ROWS], on),
     streams: Tensor.from(Int32Array.of(4, 0, 7, -1, 2 ** 31 - 1), [ROWS], on),
     position: Tensor.from(Int32Array.of(0), [1], on),
@@ -62,8 +64,13 @@ async function stateOf(g: ReturnType<typeof startGeneration>) {
 }
 
 describe('decoding on the emulated CUDA device', () => {
-  it.each([1, 2])('keeps the same books as the CPU, %i branches', async (branches) => {
-    const generations = [cpu, cuda].map((on) => startGeneration(on, branches));
+  it.each([
+    [1, 'float32'],
+    [2, 'float32'],
+    [1, 'bfloat16'],
+    [2, 'bfloat16'],
+  ] as const)('keeps the same books as the CPU, %i branches of %s', async (branches, dtype) => {
+    const generations = [cpu, cuda].map((on) => startGeneration(on, branches, dtype));
     let stopped = false;
     for (let i = 0; i < CAPACITY; i++) {
       for (const g of generations) step(g, STOP);

@@ -98,6 +98,14 @@ describe('the emulated CUDA device', () => {
     expect(cuda.memory().reserved).toBeLessThan(1 << 20);
   });
 
+  it('gives cached memory back before it refuses more', async () => {
+    const allocate = (floats: number) => native.createTensor('cuda:0', 'float32', [floats]);
+    allocate(160 << 20).dispose();
+    expect(cuda.memory().reserved).toBeGreaterThanOrEqual(640 << 20);
+    allocate(170 << 20).dispose();
+    await cuda.trimMemory();
+  });
+
   it('tells how long it worked', async () => {
     const tensor = Tensor.from(new Float32Array(4000), [4, 1000], cuda);
     await cuda.synchronize();

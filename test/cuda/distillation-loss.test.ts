@@ -25,9 +25,9 @@ interface Case {
   temperature: number;
   divergence: Divergence;
   jsdWeight: number;
-  weights?: Float32Array;
-  tokens?: Int32Array;
-  coefficients?: Float32Array;
+  weights?: Float32Array | undefined;
+  tokens?: Int32Array | undefined;
+  coefficients?: Float32Array | undefined;
 }
 
 /** Logits with −∞ among them (never at token 0), weights and coefficients with zeros, a policy that uses token 0. */
@@ -189,47 +189,92 @@ describe('the distillation loss on the emulated CUDA device', () => {
 });
 
 describe('faults of the distillation loss on the emulated CUDA device', () => {
-  const change = (edit: (given: Required<Case>) => void): Case => {
-    const given = randomCase(4, 1030) as Required<Case>;
-    given.weights.fill(1);
-    given.coefficients.fill(1);
-    edit(given);
-    return given;
+  const VOCAB = 1030;
+  const change = (edit: (given: Required<Case> & { weights: Float32Array; tokens: Int32Array }) => void): Case => {
+    const given = randomCase(4, VOCAB);
+    const weights = new Float32Array(4).fill(1);
+    const coefficients = new Float32Array(4).fill(1);
+    const full = { ...given, weights, coefficients, tokens: new Int32Array(4) };
+    edit(full);
+    return full;
   };
-  const at = (data: Float32Array | null, row: number, token: number, value: number): void => {
-    (data as Float32Array)[row * 1030 + token] = value;
+  const put = (data: Float32Array | Int32Array | number | null | undefined, index: number, value: number): void => {
+    (data as Float32Array)[index] = value;
   };
+  const at = (row: number, token: number) => row * VOCAB + token;
   const BAD: [string, Case][] = [
-    ['NaN in student', change((g) => at(g.student, 1, 1029, NAN))],
-    ['+∞ in student', change((g) => at(g.student, 3, 7, INF))],
-    ['NaN in cond', change((g) => at(g.cond, 0, 700, NAN))],
-    ['+∞ in cond', change((g) => at(g.cond, 2, 0, INF))],
-    ['NaN in uncond', change((g) => at(g.uncond, 2, 1, NAN))],
-    ['+∞ in uncond', change((g) => at(g.uncond, 2, 1028, INF))],
-    ['NaN where another input is −∞', change((g) => [at(g.student, 1, 5, -INF), at(g.cond, 1, 5, NAN)])],
-    ['all bad at one token', change((g) => [g.student, g.cond, g.uncond].map((x) => at(x, 1, 9, NAN)))],
-    ['the lowest of several tokens', change((g) => [at(g.uncond, 1, 8, NAN), at(g.student, 1, 9, INF)])],
-    ['guided logits beyond float32', change((g) => [at(g.cond, 1, 0, 3e38), at(g.uncond, 1, 0, -3e38)])],
-    ['a scale that is no number', change((g) => ((g.scale as Float32Array)[2] = NAN))],
-    ['an infinite scale', change((g) => ((g.scale as Float32Array)[0] = -INF))],
-    ['a weight that is no number', change((g) => (g.weights[3] = NAN))],
-    ['an infinite weight', change((g) => (g.weights[1] = INF))],
-    ['a coefficient that is no number', change((g) => (g.coefficients[1] = NAN))],
-    ['an infinite coefficient', change((g) => (g.coefficients[1] = -INF))],
-    ['an empty support', change((g) => g.student.fill(-INF, 1030, 2060))],
+    ['NaN in student', change((g) => put(g.student, at(1, 1029), NAN))],
+    ['+∞ in student', change((g) => put(g.student, at(3, 7), INF))],
+    ['NaN in cond', change((g) => put(g.cond, at(0, 700), NAN))],
+    ['+∞ in cond', change((g) => put(g.cond, at(2, 0), INF))],
+    ['NaN in uncond', change((g) => put(g.uncond, at(2, 1), NAN))],
+    ['+∞ in uncond', change((g) => put(g.uncond, at(2, 1028), INF))],
+    [
+      'NaN where another input is −∞',
+      change((g) => {
+        put(g.student, at(1, 5), -INF);
+        put(g.cond, at(1, 5), NAN);
+      }),
+    ],
+    [
+      'all bad at one token',
+      change((g) => {
+        for (const data of [g.student, g.cond, g.uncond]) put(data, at(1, 9), NAN);
+      }),
+    ],
+    [
+      'the lowest of several tokens',
+      change((g) => {
+        put(g.uncond, at(1, 8), NAN);
+        put(g.student, at(1, 9), INF);
+      }),
+    ],
+    [
+      'guided logits beyond float32',
+      change((g) => {
+        put(g.cond, at(1, 0), 3e38);
+        put(g.uncond, at(1, 0), -3e38);
+        put(g.scale as Float32Array, 1, 2);
+      }),
+    ],
+    ['a scale that is no number', change((g) => put(g.scale as Float32Array, 2, NAN))],
+    ['an infinite scale', change((g) => put(g.scale as Float32Array, 0, -INF))],
+    ['a weight that is no number', change((g) => put(g.weights, 3, NAN))],
+    ['an infinite weight', change((g) => put(g.weights, 1, INF))],
+    ['a coefficient that is no number', change((g) => put(g.coefficients, 1, NAN))],
+    ['an infinite coefficient', change((g) => put(g.coefficients, 1, -INF))],
+    ['an empty support', change((g) => g.student.fill(-INF, VOCAB, 2 * VOCAB))],
     [
       'supports that do not meet',
-      change((g) => [g.student, g.cond].map((x, i) => x.fill(-INF, 515 * i, 515 + 515 * i))),
+      change((g) => {
+        g.student.fill(-INF, 0, 515);
+        g.cond.fill(-INF, 515, VOCAB);
+      }),
     ],
-    ['a negative token', change((g) => (g.tokens[1] = -3))],
-    ['the lowest token of all', change((g) => (g.tokens[1] = -(2 ** 31)))],
-    ['a token beyond the vocabulary', change((g) => (g.tokens[2] = 1030))],
+    ['a negative token', change((g) => put(g.tokens, 1, -3))],
+    ['the lowest token of all', change((g) => put(g.tokens, 1, -(2 ** 31)))],
+    ['a token beyond the vocabulary', change((g) => put(g.tokens, 2, VOCAB))],
     [
-      'such a token at coefficient 0',
-      change((g) => [g.weights, g.coefficients].map((x) => x.fill(0)).concat(g.tokens.fill(5000) as never)),
+      'such a token at weight and coefficient 0',
+      change((g) => {
+        for (const data of [g.weights, g.coefficients]) put(data, 3, 0);
+        put(g.tokens, 3, 5000);
+      }),
     ],
-    ['a token outside the support', change((g) => [(g.tokens[1] = 4), at(g.cond, 1, 4, -INF)])],
-    ['the lowest of several rows', change((g) => [at(g.student, 3, 0, NAN), (g.weights[2] = NAN)])],
+    [
+      'a token outside the support',
+      change((g) => {
+        put(g.tokens, 1, 4);
+        put(g.cond, at(1, 4), -INF);
+      }),
+    ],
+    [
+      'the lowest of several rows',
+      change((g) => {
+        put(g.student, at(3, 0), NAN);
+        put(g.weights, 2, NAN);
+      }),
+    ],
   ];
   it.each(BAD)('are the CPU’s: %s', async (_, given) => {
     const messageOf = (on: Device) =>

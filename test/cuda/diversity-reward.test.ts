@@ -77,21 +77,29 @@ describe('the diversity reward on the emulated CUDA device', () => {
     expect(await run(devices.cuda, opposite, [1, 2, 37])[0]!.read()).toEqual(Float32Array.of(2, 2));
   });
 
-  const change = (edit: (data: Float32Array, baselines: Float32Array) => void): [Float32Array, Float32Array] => {
-    const given: [Float32Array, Float32Array] = [randomEmbeddings([3, 3, 40]), new Float32Array(3)];
-    edit(...given);
-    return given;
-  };
-  const BAD: [string, [Float32Array, Float32Array]][] = [
-    ['NaN', change((x) => (x[5 * 40 + 39] = NAN))],
-    ['+∞', change((x) => (x[8 * 40] = INF))],
-    ['−∞', change((x) => (x[40 + 7] = -INF))],
-    ['the lowest of several', change((x) => [3 * 40 + 33, 3 * 40 + 4, 7 * 40].map((i, k) => (x[i] = k ? NAN : INF)))],
-    ['a baseline that is no number', change((_, b) => (b[1] = NAN))],
-    ['an infinite baseline', change((_, b) => (b[2] = -INF))],
-    ['both in one row', change((x, b) => [(b[0] = INF), (x[0] = NAN)])],
+  // [what, embedding index → value, baseline index → value] of 3 prompts, 3 samples, 40 dimensions.
+  const BAD: [string, [number, number][], [number, number][]][] = [
+    ['NaN', [[5 * 40 + 39, NAN]], []],
+    ['+∞', [[8 * 40, INF]], []],
+    ['−∞', [[40 + 7, -INF]], []],
+    [
+      'the lowest of several',
+      [
+        [3 * 40 + 33, INF],
+        [3 * 40 + 4, NAN],
+        [7 * 40, NAN],
+      ],
+      [],
+    ],
+    ['a baseline that is no number', [], [[1, NAN]]],
+    ['an infinite baseline', [], [[2, -INF]]],
+    ['both in one row', [[0, NAN]], [[0, INF]]],
   ];
-  it.each(BAD)('rejects what the CPU rejects: %s', async (_, [data, baselines]) => {
+  it.each(BAD)('rejects what the CPU rejects: %s', async (_, inEmbeddings, inBaselines) => {
+    const data = randomEmbeddings([3, 3, 40]);
+    const baselines = new Float32Array(3);
+    for (const [i, value] of inEmbeddings) data[i] = value;
+    for (const [i, value] of inBaselines) baselines[i] = value;
     const messageOf = (on: Device) =>
       run(on, data, [3, 3, 40], baselines)[0]!
         .read()

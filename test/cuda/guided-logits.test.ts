@@ -3,6 +3,7 @@ import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { type Device, device } from '../../lib/tensor/device.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
+import { expectAgreement, placed } from '../support/both-devices.ts';
 import { BUILD_TIMEOUT, ORDERS, setOrder, useEmulatedDevice } from '../support/emulated-device.ts';
 import { randomFloats, sameBits } from '../support/random-data.ts';
 
@@ -44,6 +45,8 @@ const SHAPES: [number, number][] = [
   [2, 4096],
   [2, 4099],
   [1, 12_289],
+  [3, 8_193],
+  [700, 13],
 ];
 
 describe('guided logits on the emulated CUDA device', () => {
@@ -89,6 +92,30 @@ describe('guided logits on the emulated CUDA device', () => {
     const results = [];
     for (const on of [cpu, cuda]) results.push(await native.guidedLogits(view(cond, on), view(uncond, on), 1).read());
     expect(results[1]).toEqual(results[0]);
+  });
+
+  it.each(SHAPES)('agree with the CPU in bfloat16, from any place in memory: [%i, %i]', async (rows, vocab) => {
+    for (const scale of [undefined, 3, 0, 1])
+      for (const skew of [0, 3]) {
+        const given = randomCase(rows, vocab, scale);
+        const tensor = (on: Device, data: Float32Array) => placed(on, data, given.shape, { dtype: 'bfloat16', skew });
+        const run = (on: Device) => [
+          native.guidedLogits(
+            tensor(on, given.cond),
+            tensor(on, given.uncond),
+            typeof given.scale === 'number' ? given.scale : Tensor.from(given.scale, [rows], on).handle,
+          ),
+        ];
+        await expectAgreement(run, { cpu, cuda }, 1 / 200);
+      }
+  });
+
+  it('name row and token also where all rows are worked on as one', async () => {
+    const cond = new Float32Array(600 * 7);
+    cond[431 * 7 + 5] = Number.NaN;
+    cond[500 * 7] = Number.NaN;
+    const given = { cond, uncond: new Float32Array(600 * 7), scale: 2, shape: [600, 7] as [number, number] };
+    await expect(run(cuda, given)).rejects.toThrow('cond: expected a finite logit or -Infinity at [431, 5], got NaN');
   });
 
   it('are empty for no rows', async () => {

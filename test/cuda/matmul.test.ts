@@ -68,13 +68,10 @@ describe.each(KINDS)('a product on the emulated CUDA device, %o', (kind) => {
     [5, 7, 9],
     [9, 64, 16],
     [64, 64, 48],
-    [65, 67, 131],
-    [130, 96, 24],
+    [65, 67, 70],
   ] as Size[])('is that of the CPU: [m, n, k] = [%i, %i, %i]', async (...size) => {
-    for (const [transposeA, transposeB] of LAYOUTS) {
-      await agree(size, { ...kind, transposeA, transposeB });
-      await agree(size, { ...kind, transposeA, transposeB, bias: true, into: true });
-    }
+    for (const [transposeA, transposeB] of LAYOUTS)
+      await agree(size, { ...kind, transposeA, transposeB, bias: !transposeA, into: transposeB });
   });
 
   it.each(LAYOUTS)('reads operands at any address, transposed %s and %s', async (transposeA, transposeB) => {
@@ -116,8 +113,8 @@ describe.each(KINDS)('a product on the emulated CUDA device, %o', (kind) => {
 
   it.each(LAYOUTS)('comes in large tiles where the result is large, transposed %s and %s', async (...transposed) => {
     const [transposeA, transposeB] = transposed;
-    await agree([130, 133, 37], { ...kind, transposeA, transposeB, bias: true });
-    await agree([144, 136, 96], { ...kind, transposeA, transposeB, into: true });
+    await agree([131, 101, 37], { ...kind, transposeA, transposeB, bias: true });
+    await agree([40, 136, 72], { ...kind, transposeA, transposeB, into: true });
   });
 
   it('lets NaN and infinities through to their rows and columns only', async () => {

@@ -1,8 +1,10 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { DType } from '../../lib/native.ts';
 import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { type Device, device } from '../../lib/tensor/device.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
+import { placed } from '../support/both-devices.ts';
 import { BUILD_TIMEOUT, ORDERS, setOrder, useEmulatedDevice } from '../support/emulated-device.ts';
 import { drawDistribution, guide } from '../support/guidance-reference.ts';
 import { randomFloats, sameBits } from '../support/random-data.ts';
@@ -25,13 +27,14 @@ interface Draw {
   topP?: number;
   seed?: number;
   offset?: number | Int32Array;
+  dtype?: DType;
 }
 
 async function run(on: Device, draw: Draw): Promise<{ tokens: Int32Array; logProbs: Float32Array }> {
-  const { cond, uncond, shape, scale = 2, temperature = 1, topK, topP, seed = 7, offset = 0 } = draw;
+  const { cond, uncond, shape, scale = 2, temperature = 1, topK, topP, seed = 7, offset = 0, dtype = 'float32' } = draw;
   const [tokens, logProbs] = native.sampleGuided(
-    Tensor.from(cond, shape, on).handle,
-    uncond && Tensor.from(uncond, shape, on).handle,
+    placed(on, cond, shape, { dtype }),
+    uncond && placed(on, uncond, shape, { dtype }),
     scale,
     temperature,
     topK,
@@ -90,10 +93,28 @@ describe('drawing on the emulated CUDA device', () => {
   });
 
   it.each([
-    ['more shared memory than kernels get unasked', 12_501],
-    ['more than a device has', 15_003],
+    ['more shared memory than kernels get unasked', 9001],
+    ['more than a device has', 12_003],
   ])('equals the CPU for rows that need %s', async (_, vocab) => {
     await expectSame({ ...randomDraw(2, vocab), topK: 3000, topP: 0.95 });
+    await expectSame({ ...randomDraw(2, vocab), temperature: 1.3 });
+  });
+
+  it.each([
+    [5, 33],
+    [2, 1040],
+  ])('equals the CPU for bfloat16, which has many ties: [%i, %i]', async (rows, vocab) => {
+    for (const options of OPTIONS) {
+      await expectSame({ ...randomDraw(rows, vocab), ...options, dtype: 'bfloat16' });
+      await expectSame({ ...randomDraw(rows, vocab), ...options, uncond: null, dtype: 'bfloat16' });
+    }
+  });
+
+  it('finds the places of many rows of any length', async () => {
+    for (const vocab of [31, 32, 127, 128, 130, 1023, 1024, 1026, 2500]) {
+      await expectSame({ ...randomDraw(6, vocab), temperature: 2 });
+      await expectSame({ ...randomDraw(6, vocab), topK: Math.ceil(vocab / 3), topP: 0.7 });
+    }
   });
 
   it('keeps lower tokens among equal logits', async () => {

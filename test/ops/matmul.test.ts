@@ -3,6 +3,7 @@ import { DTypeError, ShapeError, ValueError } from '../../lib/errors.ts';
 import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
+import { toBfloat16 } from '../support/both-devices.ts';
 import { randomFloats, sameBits } from '../support/random-data.ts';
 
 interface Options {
@@ -159,6 +160,49 @@ describe('matmul', () => {
     }
   });
 
+  it('rounds a sum of bfloat16 products once, or not at all, and adds to results of either type', async () => {
+    const random = new Random(9);
+    const rounded = (x: Float32Array) => {
+      const bits = toBfloat16(x);
+      return { bits, values: new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer) };
+    };
+    const [m, n, k] = [13, 19, 70];
+    const a = rounded(randomFloats(random, m * k));
+    const b = rounded(randomFloats(random, k * n));
+    const into = rounded(randomFloats(random, m * n));
+    const bias = randomFloats(random, n);
+    const half = (shape: number[], { bits }: { bits: Uint16Array }) =>
+      native.createTensor('cpu', 'bfloat16', shape, bits);
+    for (const [transposeA, transposeB] of layouts) {
+      const left = transposeA ? half([k, m], rounded(transposed(a.values, m, k))) : half([m, k], a);
+      const right = transposeB ? half([n, k], rounded(transposed(b.values, k, n))) : half([k, n], b);
+      for (const options of [{}, { bias }, { bias, into: into.values }]) {
+        // In float32 the same products, of which bfloat16 is the rounding.
+        const exact = await matmul([m, n, k], a.values, b.values, { ...options, transposeA, transposeB });
+        const added = options.bias ? Tensor.from(bias, [n]).handle : null;
+        for (const floatOut of [false, true]) {
+          const target = !options.into ? null : floatOut ? Tensor.from(into.values, [m, n]).handle : half([m, n], into);
+          const out = native.matmul(left, right, transposeA, transposeB, added, target, floatOut);
+          expect(out.dtype()).toBe(floatOut ? 'float32' : 'bfloat16');
+          if (target) expect(out).toBe(target);
+          expect(await out.read()).toEqual(floatOut ? exact : toBfloat16(exact));
+        }
+      }
+    }
+    const float = await native
+      .matmul(
+        Tensor.from(a.values, [m, k]).handle,
+        Tensor.from(b.values, [k, n]).handle,
+        false,
+        false,
+        null,
+        null,
+        true,
+      )
+      .read();
+    expect(float).toEqual(await matmul([m, n, k], a.values, b.values));
+  });
+
   it('gives the base for k = 0 and nothing for m = 0 or n = 0', async () => {
     const bias = Float32Array.of(1, 2, 3);
     const none = new Float32Array(0);
@@ -215,6 +259,14 @@ describe('matmul', () => {
     expect(call(undefined, undefined, false, false, null, f([2, 3]))).toThrow(ShapeError);
     const ids = Tensor.from(new Int32Array(6), [2, 3]).handle;
     expect(call(ids)).toThrow(DTypeError);
+    const halves = native.createTensor('cpu', 'bfloat16', [3, 4]);
+    expect(call(undefined, halves)).toThrow('b: expected float32, got bfloat16');
+    expect(call(halves, native.createTensor('cpu', 'bfloat16', [4, 4]), false, false, null, f([3, 4]))).toThrow(
+      'into: expected bfloat16, got float32',
+    );
+    expect(() => native.matmul(f([2, 3]), f([3, 4]), false, false, null, null, 'yes' as unknown as boolean)).toThrow(
+      "floatOut: expected true or false, got 'yes'",
+    );
     const square = f([3, 3]);
     expect(call(square, f([3, 3]), false, false, null, square)).toThrow(ValueError);
     const memory = f([20]);

@@ -32,12 +32,17 @@ function step(
   state: State,
   gradients: readonly NativeTensor[],
   t: number,
-  { decays = gradients.map(() => 0), norm = null as NativeTensor | null, maxNorm = Number.POSITIVE_INFINITY } = {},
+  {
+    decays = gradients.map(() => 0),
+    norm = null as NativeTensor | null,
+    maxNorm = Number.POSITIVE_INFINITY,
+    schedule = null as NativeTensor | null,
+  } = {},
 ): void {
   const { learningRate, beta1, beta2, epsilon } = options;
   native.adamw(
     ...([state.parameters, gradients, state.first, state.second, decays] as const),
-    ...([learningRate, beta1, beta2, epsilon, t, norm, maxNorm] as const),
+    ...([learningRate, beta1, beta2, epsilon, t, norm, maxNorm, schedule] as const),
   );
 }
 
@@ -172,6 +177,26 @@ describe('adamw', () => {
     });
   });
 
+  it('takes learning rate and step from a schedule', async () => {
+    const random = new Random(5);
+    const parameters = [randomFloats(random, 19)];
+    const [plain, scheduled] = [start(parameters), start(parameters)];
+    const schedule = floats([2], [0, 0]);
+    for (const t of [1, 2, 3]) {
+      const gradients = [floats([19], randomFloats(random, 19))];
+      const rate = Math.fround(0.1 / t);
+      const [decay, rest] = [[0.1], [0.9, 0.99, 1e-8] as const];
+      native.adamw(plain.parameters, gradients, plain.first, plain.second, decay, rate, ...rest, t, null, 1);
+      schedule.write(Float32Array.of(rate, t));
+      const { parameters: p, first, second } = scheduled;
+      native.adamw(p, gradients, first, second, decay, 5, ...rest, 1000, null, 1, schedule);
+    }
+    const [expected, actual] = [await content(plain), await content(scheduled)];
+    expected.forEach((values, i) => {
+      expect(sameBits(values, actual[i]!)).toBe(true);
+    });
+  });
+
   describe('leaves everything as it was', () => {
     const parameters = [new Float32Array([1, 2, 3]), new Float32Array([4])];
 
@@ -215,6 +240,19 @@ describe('adamw', () => {
         const gradients = [floats([3], [1, 1, 1]), floats([1], [1])];
         step(state, gradients, 2, { norm: floats([1], [-1]), maxNorm: 1 });
       }, 'norm: expected a finite number of at least 0, got -1'));
+
+    it.each([
+      [[Number.NaN, 1], 'schedule: expected a finite learning rate of at least 0, got nan'],
+      [[-1, 1], 'schedule: expected a finite learning rate of at least 0, got -1'],
+      [[0.1, 0], 'schedule: expected a step from 1 to 16777216, got 0'],
+      [[0.1, 1.5], 'schedule: expected a step from 1 to 16777216, got 1.5'],
+      [[0.1, 2 ** 24 + 2], 'schedule: expected a step from 1 to 16777216, got 16777218'],
+    ])('after a schedule of %j', (schedule, message) =>
+      unchanged((state) => {
+        const gradients = [floats([3], [1, 1, 1]), floats([1], [1])];
+        step(state, gradients, 2, { schedule: floats([2], schedule) });
+      }, message),
+    );
   });
 
   it('refuses what does not fit', () => {
@@ -229,6 +267,7 @@ describe('adamw', () => {
     expect(() => step(state, gradients, 1, { maxNorm: 0 })).toThrow('maxNorm: expected more than 0');
     expect(() => step(state, gradients, 1, { maxNorm: Number.NaN })).toThrow(ValueError);
     expect(() => step(state, gradients, 1, { norm: zeros(2) })).toThrow('norm: expected [1], got [2]');
+    expect(() => step(state, gradients, 1, { schedule: zeros(1) })).toThrow('schedule: expected [2], got [1]');
     expect(() => step({ ...state, first: state.second }, gradients, 1)).toThrow('overlap');
     const p = [floats([1], [0])];
     const rest = [p, [zeros(1)], [zeros(1)], [zeros(1)], [0]] as const;

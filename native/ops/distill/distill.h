@@ -10,8 +10,8 @@
 //   grad = ∂loss/∂student, with the factor 1/T that z/T brings
 //
 // (Distillation of guidance into one pass: arXiv 2410.06084; the generalised Jensen-Shannon divergence: arXiv
-// 2306.13649.) All values are in nats. The sums of a row go through doubles in fixed chunks, so that their error does
-// not grow with the vocabulary; D is at least 0.
+// 2306.13649.) All values are in nats. The sums of a row go through doubles in fixed parts, so that their error
+// hardly grows with the vocabulary; D is at least 0.
 //
 // Support: a token that is −∞ in any of the inputs leaves both distributions, which are renormalised over the rest, and
 // its gradient is exactly 0. Errors (CFGD_VALUE, naming argument, row and token): an empty support, NaN or +∞ in a

@@ -3,6 +3,7 @@
 #include "cpu/kernel.h"
 #include "cpu/scratch.h"
 #include "cpu/simd.h"
+#include "ops/optim/step.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
@@ -84,50 +85,34 @@ int32_t global_norm(const GlobalNormArgs& a, const Parallel& parallel, cfgd_stat
   return CFGD_OK;
 }
 
-/// The constants of a step, rounded once.
-struct AdamWStep {
-  float clip, beta1, rest1, beta2, rest2, step_size, inverse_root, epsilon;
-};
-
-void update(const AdamWTensor& t, int64_t from, int64_t to, const AdamWStep& s, float keep) {
+void update(const AdamWTensor& t, int64_t from, int64_t to, const AdamWStep& step) {
+  const AdamWStep s = step;
+  const float keep = keep_of(s, t.weight_decay);
   float* __restrict parameter = t.parameter;
   const float* __restrict gradient = t.gradient;
   float* __restrict first = t.first;
   float* __restrict second = t.second;
 #pragma omp simd
-  for (int64_t i = from; i < to; i++) {
-    const float g = gradient[i] * s.clip;
-    const float m = s.beta1 * first[i] + s.rest1 * g;
-    const float v = s.beta2 * second[i] + s.rest2 * g * g;
-    first[i] = m;
-    second[i] = v;
-    parameter[i] = parameter[i] * keep - s.step_size * m / (__builtin_sqrtf(v) * s.inverse_root + s.epsilon);
-  }
+  for (int64_t i = from; i < to; i++) update_element(s, keep, gradient[i], parameter[i], first[i], second[i]);
 }
 
 int32_t adamw(const AdamWArgs& a, const Parallel& parallel, cfgd_status* status) {
   const auto* entries = entries_of<AdamWTensor>(a);
-  double clip = 1;
-  if (a.norm) {
-    const double norm = *a.norm;
-    if (!(norm >= 0 && norm < INFINITY))
-      return cfgd_fail(status, CFGD_VALUE, "norm", "expected a finite number of at least 0, got %g", norm);
-    if (norm > a.max_norm) clip = a.max_norm / norm;
-  } else if (!(norm_of(entries, a.count, parallel) < static_cast<double>(INFINITY))) {
+  if (a.schedule && !valid_learning_rate(a.schedule[0]))
+    return cfgd_fail(status, CFGD_VALUE, "schedule", "expected a finite learning rate of at least 0, got %g",
+                     static_cast<double>(a.schedule[0]));
+  if (a.schedule && !valid_step(a.schedule[1]))
+    return cfgd_fail(status, CFGD_VALUE, "schedule", "expected a step from 1 to %.0f, got %.9g",
+                     static_cast<double>(kLastScheduledStep), static_cast<double>(a.schedule[1]));
+  if (a.norm && !valid_norm(*a.norm))
+    return cfgd_fail(status, CFGD_VALUE, "norm", "expected a finite number of at least 0, got %g",
+                     static_cast<double>(*a.norm));
+  if (!a.norm && !(norm_of(entries, a.count, parallel) < static_cast<double>(INFINITY)))
     return refuse(entries, a.count, status);
-  }
-  const auto t = static_cast<double>(a.step);
-  const AdamWStep s{static_cast<float>(clip),
-                    static_cast<float>(a.beta1),
-                    static_cast<float>(1 - a.beta1),
-                    static_cast<float>(a.beta2),
-                    static_cast<float>(1 - a.beta2),
-                    static_cast<float>(a.learning_rate / (1 - pow(a.beta1, t))),
-                    static_cast<float>(1 / __builtin_sqrt(1 - pow(a.beta2, t))),
-                    static_cast<float>(a.epsilon)};
+  const AdamWStep step = step_of(a);
   parallel(total_of(entries, a.count), kGrain, [&](int64_t begin, int64_t end) {
     for_pieces(entries, a.count, begin, end, [&](const AdamWTensor& e, int64_t from, int64_t to) {
-      update(e, from, to, s, static_cast<float>(1 - a.learning_rate * e.weight_decay));
+      update(e, from, to, step);
     });
   });
   return CFGD_OK;

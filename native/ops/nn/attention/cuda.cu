@@ -1,11 +1,13 @@
 #include <cuda_runtime.h>
 
 #include <cmath>
+#include <type_traits>
 
 #include "cuda/kernel.h"
 #include "ops/nn/attention/attention.h"
 #include "ops/nn/attention/backward.cuh"
 #include "ops/nn/attention/cuda_launch.h"
+#include "ops/nn/attention/cuda_mma.h"
 #include "ops/nn/attention/decode.cuh"
 #include "ops/nn/attention/faults.h"
 #include "ops/nn/attention/forward.cuh"
@@ -18,15 +20,19 @@ template <class T, int D, int kRows>
 int32_t launch_forward_rows(const LaunchContext& context, const AttentionForward<T>& a, cfgd_status* status) {
   constexpr int kColumns = 32;
   return launch_tiles(attend_rows<T, D, kRows, kColumns>, kTileThreads, kForwardBytes<D, kRows, kColumns>,
-                      tiles_of(a.shape.queries, kRows), context, a, wide_rows(a, a.out), status);
+                      tiles_of(a.shape.queries, kRows), context, a, wide_rows(a, a.out, 4), status);
 }
 
 template <class T>
 int32_t launch_forward(const LaunchContext& context, const AttentionForward<T>& a, cfgd_status* status) {
   if (const int32_t code = check_shape(a.shape, status)) return code;
-  if (a.shape.head_dim <= 32) return launch_forward_rows<T, 32, 64>(context, a, status);
-  if (a.shape.head_dim <= 64) return launch_forward_rows<T, 64, 64>(context, a, status);
-  if (a.shape.head_dim <= 128) return launch_forward_rows<T, 128, 64>(context, a, status);
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (a.shape.head_dim <= kMaxMmaHeadDim) return launch_forward_mma(context, a, status);
+  } else {
+    if (a.shape.head_dim <= 32) return launch_forward_rows<T, 32, 64>(context, a, status);
+    if (a.shape.head_dim <= 64) return launch_forward_rows<T, 64, 64>(context, a, status);
+    if (a.shape.head_dim <= 128) return launch_forward_rows<T, 128, 64>(context, a, status);
+  }
   return launch_forward_rows<T, 256, 32>(context, a, status);
 }
 
@@ -34,7 +40,7 @@ template <class T, int D, int kRows, int kColumns, bool kOfKeys>
 int32_t launch_backward_pass(const LaunchContext& context, const AttentionBackward<T>& a, cfgd_status* status) {
   const int64_t tiles = tiles_of(kOfKeys ? a.shape.keys : a.shape.queries, kRows);
   return launch_tiles(differentiate_rows<T, D, kRows, kColumns, kOfKeys>, kTileThreads,
-                      kBackwardBytes<D, kRows, kColumns, kOfKeys>, tiles, context, a, wide_gradients(a), status);
+                      kBackwardBytes<D, kRows, kColumns, kOfKeys>, tiles, context, a, wide_gradients(a, 4), status);
 }
 
 /// The second pass reads the δ that the first leaves.
@@ -47,13 +53,19 @@ int32_t launch_backward_rows(const LaunchContext& context, const AttentionBackwa
 template <class T>
 int32_t launch_backward(const LaunchContext& context, const AttentionBackward<T>& a, cfgd_status* status) {
   if (const int32_t code = check_shape(a.shape, status)) return code;
-  if (a.shape.head_dim <= 32) return launch_backward_rows<T, 32, 64, 32>(context, a, status);
-  if (a.shape.head_dim > 128) return launch_backward_rows<T, 256, 16, 16>(context, a, status);
-  if (a.shape.head_dim > 64) return launch_backward_rows<T, 128, 32, 32>(context, a, status);
-  // Wider tiles where a block can have the memory.
-  if (kBackwardBytes<64, 64, 32, true> <= context.shared_limit)
-    return launch_backward_rows<T, 64, 64, 32>(context, a, status);
-  return launch_backward_rows<T, 64, 32, 32>(context, a, status);
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (a.shape.head_dim <= kMaxMmaHeadDim) return launch_backward_mma(context, a, status);
+  } else {
+    if (a.shape.head_dim <= 32) return launch_backward_rows<T, 32, 64, 32>(context, a, status);
+    if (a.shape.head_dim <= 64) {
+      // Wider tiles where a block can have the memory.
+      if (kBackwardBytes<64, 64, 32, true> <= context.shared_limit)
+        return launch_backward_rows<T, 64, 64, 32>(context, a, status);
+      return launch_backward_rows<T, 64, 32, 32>(context, a, status);
+    }
+    if (a.shape.head_dim <= 128) return launch_backward_rows<T, 128, 32, 32>(context, a, status);
+  }
+  return launch_backward_rows<T, 256, 16, 16>(context, a, status);
 }
 
 template <class T, int D>

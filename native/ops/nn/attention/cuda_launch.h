@@ -36,21 +36,21 @@ int32_t check_shape(const Shape& s, cfgd_status* status) {
 /// At least one tile, so that the ranges of keys are checked.
 inline int64_t tiles_of(int64_t count, int64_t rows) { return count ? (count + rows - 1) / rows : 1; }
 
-/// Which rows let four elements of T be moved at once; `outputs` is laid out like out.
+/// Which rows let `unit` elements of T be moved at once; `outputs` is laid out like out.
 template <class Args, class T>
-Wide wide_rows(const Args& a, const T* outputs) {
-  const bool whole = a.shape.head_dim % 4 == 0;
-  constexpr size_t kBytes = 4 * sizeof(T);
-  return {whole && a.q_step % 4 == 0 && aligned(a.q, kBytes),
-          whole && a.kv_step % 4 == 0 && aligned(a.k, kBytes) && aligned(a.v, kBytes), whole && aligned(outputs, kBytes)};
+Wide wide_rows(const Args& a, const T* outputs, int unit) {
+  const bool whole = a.shape.head_dim % unit == 0;
+  const size_t bytes = unit * sizeof(T);
+  return {whole && a.q_step % unit == 0 && aligned(a.q, bytes),
+          whole && a.kv_step % unit == 0 && aligned(a.k, bytes) && aligned(a.v, bytes), whole && aligned(outputs, bytes)};
 }
 
 template <class T>
-Wide wide_gradients(const AttentionBackward<T>& a) {
-  const Wide given = wide_rows(a, a.grad_out);
-  constexpr size_t kBytes = 4 * sizeof(T);
-  return {given.q && aligned(a.grad_q, kBytes), given.kv && aligned(a.grad_k, kBytes) && aligned(a.grad_v, kBytes),
-          given.out};
+Wide wide_gradients(const AttentionBackward<T>& a, int unit) {
+  const Wide given = wide_rows(a, a.grad_out, unit);
+  const size_t bytes = unit * sizeof(T);
+  return {given.q && aligned(a.grad_q, bytes), given.kv && aligned(a.grad_k, bytes) && aligned(a.grad_v, bytes),
+          given.out && aligned(a.out, bytes)};
 }
 
 /// Launches `tiles` blocks for every head.

@@ -24,6 +24,10 @@ struct HeadRange {
   __device__ bool sees(int query, int key) const {
     return key >= start && key < end && (!causal || key <= query);
   }
+  /// Whether queries from `query` on see all keys of [key, key_end).
+  __device__ bool all_seen(int query, int key, int key_end) const {
+    return key >= start && key_end <= end && (!causal || key_end <= query + 1);
+  }
   /// The end of the keys that some query before `query` sees.
   __device__ int end_before(int query) const { return causal && query < end ? (query > start ? query : start) : end; }
 };
@@ -43,6 +47,17 @@ __device__ bool range_of(const Args& a, int64_t line, const FaultPort& port, Hea
   if (bad_bound(start, a.shape.keys, row, kStart, port) || bad_bound(end, a.shape.keys, row, kEnd, port)) return false;
   range = {row, line - row * a.shape.heads, line, start, end > start ? end : start, a.causal != 0};
   return true;
+}
+
+/// 2^x to about 2^−22 of its value, for weights that are rounded to bfloat16 anyway.
+__device__ inline float fast_exp2(float x) {
+#if defined(__CUDACC__)
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return exp2f(x);
+#endif
 }
 
 /// log2 e / √head_dim: from a product of query and key to a score.

@@ -1,9 +1,9 @@
 // Layer and RMS normalisation backward. Device code.
 //
 // A row of x and one of grad_y are read once, one of grad_x is written: 3 · n elements, the least possible. The
-// gradients of gain and bias are summed in registers over a chunk of rows (norm_chunk_rows), one block's work; each chunk
-// leaves one row of sums in the workspace, and a second kernel adds those up in the order of the chunks. That moves some
-// 2 % more bytes for [8192, 768] and needs no atomics.
+// gradients of gain and bias are summed in registers over a chunk of rows (norm_chunk_rows), one block's work; each
+// chunk leaves one row of sums in the workspace, and a second kernel adds those up in the order of the chunks. That
+// moves some 2 % more bytes for [8192, 768] and needs no atomics.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -36,7 +36,8 @@ __global__ void __launch_bounds__(kNormBackwardThreads<kThreads>)
   if (skipped(port)) return;
   const int n = static_cast<int>(a.n), thread = static_cast<int>(threadIdx.x) % kThreads,
             group = static_cast<int>(threadIdx.x) / kThreads;
-  const int64_t begin = int64_t{blockIdx.x} * chunk_rows, end = begin + chunk_rows < a.rows ? begin + chunk_rows : a.rows;
+  const int64_t begin = int64_t{blockIdx.x} * chunk_rows, past = begin + chunk_rows;
+  const int64_t end = past < a.rows ? past : a.rows;
   constexpr int kSums = kCentred ? 2 : 1;  // of the gain, of the bias
   float sums[kSums][kPacks][kWidth] = {};
   int phase = 0;
@@ -100,16 +101,17 @@ __global__ void __launch_bounds__(kNormBackwardThreads<kThreads>)
   }
 }
 
-// As norm_streamed_rows, a block per chunk of rows. The chunk's sums lie in the workspace all the time: each thread adds
-// to elements of its own, which stay in the caches.
+// As norm_streamed_rows, a block per chunk of rows. The chunk's sums lie in the workspace all the time: each thread
+// adds to elements of its own, which stay in the caches.
 template <class T, bool kCentred, int kWidth>
 __global__ void __launch_bounds__(kNormThreads)
     norm_streamed_rows_backward(LayerNormBackward<T> a, int64_t chunk_rows, FaultPort port) {
   if (skipped(port)) return;
-  const int64_t begin = int64_t{blockIdx.x} * chunk_rows, end = begin + chunk_rows < a.rows ? begin + chunk_rows : a.rows;
+  const int64_t begin = int64_t{blockIdx.x} * chunk_rows, past = begin + chunk_rows;
+  const int64_t end = past < a.rows ? past : a.rows;
   float* gain_sums = a.workspace + int64_t{blockIdx.x} * (kCentred ? 2 : 1) * a.n;
   float* bias_sums = kCentred ? gain_sums + a.n : nullptr;
-  const auto n = static_cast<double>(a.n);
+  const auto n = static_cast<float>(a.n);
   int phase = 0;
   for (int64_t r = begin; r < end; r++) {
     const T *grad_row = a.grad_y + r * a.n, *x_row = a.x + r * a.n;
@@ -129,8 +131,8 @@ __global__ void __launch_bounds__(kNormThreads)
           row_sums[1] += all;
         });
     reduce_block<Sum, kNormThreads>(row_sums, phase);
-    const auto projection = static_cast<float>(row_sums[0] / n),
-               g_mean = kCentred ? static_cast<float>(row_sums[1] / n) : 0.0f;
+    const float projection = static_cast<float>(row_sums[0]) / n,
+                g_mean = kCentred ? static_cast<float>(row_sums[1]) / n : 0;
     T* grad_x = a.grad_x + r * a.n;
     scan_rows<kNormThreads, kWidth>(
         grad_row, x_row, a.n, [&](int64_t i, const float(&out)[kWidth], const float(&x)[kWidth]) {
@@ -150,8 +152,8 @@ __global__ void __launch_bounds__(kNormThreads)
 
 constexpr int kNormColumns = 32, kNormColumnWarps = 16;
 
-// to[j] = Σ over chunks of their sums of column j. A block per 32 columns: each warp adds up every 16th chunk, in double,
-// and the first one the warps' sums.
+// to[j] = Σ over chunks of their sums of column j. A block per 32 columns: each warp adds up every 16th chunk, in
+// double, and the first one the warps' sums.
 __global__ void __launch_bounds__(kNormColumns* kNormColumnWarps)
     norm_sum_chunks(const float* workspace, int64_t chunks, int64_t n, float* grad_gain, float* grad_bias, int sums,
                     FaultPort port) {

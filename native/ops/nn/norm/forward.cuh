@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_held_rows(LayerNormForward<
 template <class T, bool kCentred, int kWidth>
 __global__ void __launch_bounds__(kNormThreads) norm_streamed_rows(LayerNormForward<T> a, FaultPort port) {
   if (skipped(port)) return;
-  const auto n = static_cast<double>(a.n);
+  const auto n = static_cast<float>(a.n);
   int phase = 0;
   for (int64_t r = blockIdx.x; r < a.rows; r += gridDim.x) {
     const T* x_row = a.x + r * a.n;
@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_streamed_rows(LayerNormForw
         sum[0] += part;
       });
       reduce_block<Sum, kNormThreads>(sum, phase);
-      mean = static_cast<float>(origin + sum[0] / n);
+      mean = origin + static_cast<float>(sum[0]) / n;
     }
     double square[1] = {0};
     scan_row<kNormThreads, kWidth>(x_row, a.n, [&](int64_t, const float(&x)[kWidth]) {
@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(kNormThreads) norm_streamed_rows(LayerNormForw
       square[0] += part;
     });
     reduce_block<Sum, kNormThreads>(square, phase);
-    const auto inverse = static_cast<float>(1 / sqrt(square[0] / n + static_cast<double>(a.epsilon)));
+    const float inverse = 1 / sqrtf(static_cast<float>(square[0]) / n + a.epsilon);
     if (threadIdx.x == 0) {
       if constexpr (kCentred) a.mean[r] = mean;
       a.inverse_std[r] = inverse;

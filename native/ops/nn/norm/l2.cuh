@@ -15,13 +15,6 @@
 
 namespace cfgd {
 
-/// A power of two that brings `largest`, at least 0, into [1, 2), or as near as float32 allows.
-__device__ inline float scale_for(float largest) {
-  int exponent = static_cast<int>(bits_of(largest) >> 23) - 127;
-  exponent = exponent < -126 ? -126 : exponent > 126 ? 126 : exponent;
-  return float_of_bits(static_cast<uint32_t>(127 - exponent) << 23);
-}
-
 /// What elements of a row are multiplied by, in two steps so that neither leaves float32, and 1 / norm.
 struct L2Factors {
   float scale, rest, inverse_norm;
