@@ -14,7 +14,9 @@ import { join } from 'node:path';
  * @property {Record<string, string>} [env]
  */
 
-const EMULATED = ['cublaslt', 'emulation', 'machine', 'several-devices'];
+const EMULATED = [
+  ...['attention-small-memory', 'cublaslt', 'emulation', 'graph-decoding', 'machine', 'several-devices'],
+];
 
 const PEERS = [
   ['distillation_loss', 'loss', 100],
