@@ -1,6 +1,9 @@
 import { DTypeError, ShapeError, ValueError } from '../errors.ts';
 import { type ComputeType, type DType, Tensor } from '../tensor/tensor.ts';
 
+/** Types that weights are stored in. */
+export type StoredType = Exclude<DType, 'int32'>;
+
 /** A short description of a value for error messages. */
 export function described(value: unknown): string {
   if (value instanceof Tensor) return `a Tensor of ${value.dtype} [${value.shape.join(', ')}]`;
@@ -91,6 +94,16 @@ export function expectTensor<D extends DType>(argument: string, value: unknown, 
 export function expectElements(argument: string, value: unknown): asserts value is Tensor<ComputeType> {
   if (!(value instanceof Tensor) || (value.dtype !== 'float32' && value.dtype !== 'bfloat16')) {
     throw new DTypeError(`${argument}: expected a Tensor of float32 or bfloat16, got ${described(value)}`, argument);
+  }
+}
+
+/** Throws DTypeError unless the value is a Tensor of floats, in any type that a checkpoint is stored in. */
+export function expectStored(argument: string, value: unknown): asserts value is Tensor<StoredType> {
+  if (!(value instanceof Tensor) || value.dtype === 'int32') {
+    throw new DTypeError(
+      `${argument}: expected a Tensor of float32, float16 or bfloat16, got ${described(value)}`,
+      argument,
+    );
   }
 }
 

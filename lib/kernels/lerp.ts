@@ -1,6 +1,6 @@
 import { native } from '../native.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { expectFloats, expectOptions, expectTensor } from './arguments.ts';
+import { expectFloats, expectOptions, expectStored, expectTensor, type StoredType } from './arguments.ts';
 
 export interface MergeOptions {
   /** Where the result goes: as long as the inputs, and either memory of its own or exactly one of them. */
@@ -12,25 +12,25 @@ export interface MergeOptions {
  * bit, also when the other holds NaN; a weight outside [0, 1] extrapolates. In between, computed in float64 and rounded
  * once.
  *
- * With typed arrays: two Float32Arrays of one length; runs now and returns `out`, or a new array. With Tensors: float32
- * of one shape; returns a Tensor at once and runs in queue order.
+ * With typed arrays: two Float32Arrays of one length; runs now and returns `out`, or a new array. With Tensors: of
+ * one shape and type, float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
  *
  * @throws ShapeError, DTypeError for inputs that do not fit each other.
  * @throws ValueError for a weight that is not finite and an `out` that overlaps an input in part.
  */
 export function lerp(a: Float32Array, b: Float32Array, weight: number, options?: MergeOptions): Float32Array;
-export function lerp(a: Tensor, b: Tensor, weight: number): Tensor;
+export function lerp<D extends StoredType>(a: Tensor<D>, b: Tensor<D>, weight: number): Tensor<D>;
 export function lerp(
-  a: Float32Array | Tensor,
-  b: Float32Array | Tensor,
+  a: Float32Array | Tensor<StoredType>,
+  b: Float32Array | Tensor<StoredType>,
   weight: number,
   options: MergeOptions = {},
-): Float32Array | Tensor {
+): Float32Array | Tensor<StoredType> {
   if (a instanceof Tensor) {
-    expectTensor('a', a, 'float32');
-    expectTensor('b', b, 'float32');
+    expectStored('a', a);
+    expectTensor('b', b, a.dtype);
     expectOptions('options', options, []);
-    return new Tensor(native.lerp(a.handle, b.handle, weight), 'float32');
+    return new Tensor(native.lerp(a.handle, b.handle, weight), a.dtype);
   }
   expectOptions('options', options, ['out']);
   expectFloats('a', a);

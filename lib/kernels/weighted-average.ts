@@ -1,7 +1,7 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { native } from '../native.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { described, expectFloats, expectOptions, expectTensor } from './arguments.ts';
+import { described, expectFloats, expectOptions, expectStored, expectTensor, type StoredType } from './arguments.ts';
 import type { MergeOptions } from './lerp.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { MergeOptions } from './lerp.ts';
  * read; weights that leave one array give it bit for bit.
  *
  * With typed arrays: one or more Float32Arrays of one length; runs now and returns `out`, or a new array. With Tensors:
- * float32 of one shape; returns a Tensor at once and runs in queue order.
+ * of one shape and type, float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
  *
  * @throws ShapeError, DTypeError for inputs that do not fit each other, or as many weights as there are arrays not given.
  * @throws ValueError for weights that are not finite or add up to 0, and an `out` that overlaps an input in part.
@@ -20,12 +20,15 @@ export function weightedAverage(
   weights: readonly number[],
   options?: MergeOptions,
 ): Float32Array;
-export function weightedAverage(arrays: readonly Tensor[], weights: readonly number[]): Tensor;
+export function weightedAverage<D extends StoredType>(
+  arrays: readonly Tensor<D>[],
+  weights: readonly number[],
+): Tensor<D>;
 export function weightedAverage(
-  arrays: readonly Float32Array[] | readonly Tensor[],
+  arrays: readonly Float32Array[] | readonly Tensor<StoredType>[],
   weights: readonly number[],
   options: MergeOptions = {},
-): Float32Array | Tensor {
+): Float32Array | Tensor<StoredType> {
   if (!Array.isArray(arrays)) {
     throw new ValueError(`arrays: expected an array of Float32Arrays or Tensors, got ${described(arrays)}`, 'arrays');
   }
@@ -39,11 +42,13 @@ export function weightedAverage(
   const [first] = arrays;
   if (first instanceof Tensor) {
     expectOptions('options', options, []);
+    expectStored('arrays[0]', first);
+    const { dtype } = first;
     const handles = arrays.map((tensor, i) => {
-      expectTensor(`arrays[${i}]`, tensor, 'float32');
+      expectTensor(`arrays[${i}]`, tensor, dtype);
       return tensor.handle;
     });
-    return new Tensor(native.weightedAverage(handles, weights), 'float32');
+    return new Tensor(native.weightedAverage(handles, weights), dtype);
   }
   expectOptions('options', options, ['out']);
   expectFloats('arrays[0]', first);
