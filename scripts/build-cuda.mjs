@@ -5,9 +5,8 @@
 // --architectures builds for these GPUs alone, in CMake's words: quicker than for all that the package supports.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from './binding.mjs';
 
@@ -36,22 +35,22 @@ for (const tool of ['cmake', process.env.CXX || 'g++']) {
   console.error(`build:cuda: ${tool} was not found; it is needed beside nvcc.`);
   process.exit(1);
 }
-// Not through npx, which need not be there where Node is.
-const cmakeJs = join(dirname(createRequire(import.meta.url).resolve('cmake-js/package.json')), 'bin/cmake-js');
-const { status } = spawnSync(
-  process.execPath,
-  [
-    ...[cmakeJs, 'compile', '-O', 'build-cuda', '--target', 'cfgdistill_cuda', '--loglevel', 'warn'],
-    ...(architectures ? [`--CDCMAKE_CUDA_ARCHITECTURES=${architectures}`] : []),
-  ],
-  {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: { CMAKE_BUILD_PARALLEL_LEVEL: String(availableParallelism()), ...process.env, CUDACXX: found },
-  },
+const folder = join(root, 'build-cuda');
+const has = (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0;
+const run = (...args) => {
+  const env = { ...process.env, CUDACXX: found };
+  const { status } = spawnSync('cmake', args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env });
+  if (status !== 0) process.exit(status ?? 1);
+};
+// A folder keeps the generator that it was begun with.
+const generator = existsSync(join(folder, 'CMakeCache.txt')) || !has('ninja') ? [] : ['-G', 'Ninja'];
+run(
+  ...['-S', root, '-B', folder, ...generator, '-DCMAKE_BUILD_TYPE=Release', '-DCFGDISTILL_CUDA_ONLY=ON'],
+  ...(architectures ? [`-DCMAKE_CUDA_ARCHITECTURES=${architectures}`] : []),
 );
-if (status !== 0) process.exit(status ?? 1);
-const library = join(root, 'build-cuda/Release/libcfgdistill_cuda.so');
+const jobs = process.env.CMAKE_BUILD_PARALLEL_LEVEL || String(availableParallelism());
+run('--build', folder, '--target', 'cfgdistill_cuda', '--parallel', jobs);
+const library = join(folder, 'Release/libcfgdistill_cuda.so');
 if (!existsSync(library)) {
   console.error(`build:cuda: the build ended without ${library}`);
   process.exit(1);
