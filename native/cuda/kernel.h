@@ -55,6 +55,23 @@ class CudaTable {
 /// Turns an error of the CUDA runtime into a status with cause and remedy; `doing` says what failed.
 int32_t cuda_check(cudaError_t error, const char* doing, cfgd_status* status);
 
+/// What every block can have of shared memory without asking.
+constexpr size_t kSharedForAll = 48 << 10;
+
+/// Lets a kernel, whose own shared variables take up to `reserved` bytes, be launched with `bytes` of dynamic shared
+/// memory. It is allowed all there is, whatever it needs now: a graph may hold an earlier launch that needed more.
+template <class Kernel>
+int32_t allow_shared(Kernel* kernel, size_t bytes, size_t reserved, const LaunchContext& context, cfgd_status* status) {
+  if (bytes + reserved <= kSharedForAll) return CFGD_OK;
+  if (bytes + reserved > context.shared_limit)
+    return cfgd_fail(status, CFGD_DEVICE, "", "a kernel needs %zu bytes of shared memory, a block has at most %zu here",
+                     bytes + reserved, context.shared_limit);
+  return cuda_check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                         cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                         static_cast<int>(context.shared_limit - reserved)),
+                    "reserving shared memory", status);
+}
+
 /// Adapts `int32_t launch(const LaunchContext&, const Args&, cfgd_status*)` to a table entry.
 template <class Args, int32_t (*F)(const LaunchContext&, const Args&, cfgd_status*)>
 void set(CudaTable& table, Variant variant, CudaExplainer explain) {

@@ -17,6 +17,8 @@ describe('attention where a block has little shared memory', () => {
 
   it('fails with a reason where there are none', async () => {
     const [out] = run(devices.cuda, own(1, 3, 1, 128, 'float32', true), false);
-    await expect(out!.read()).rejects.toThrow(/^CUDA, reserving shared memory for attention: /);
+    await expect(out!.read()).rejects.toThrow(
+      /^a kernel needs \d+ bytes of shared memory, a block has at most \d+ here$/,
+    );
   });
 });

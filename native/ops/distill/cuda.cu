@@ -13,7 +13,6 @@ namespace {
 // Threads for a share of a row: the choice depends on the vocabulary and the device alone.
 constexpr int64_t kShortShare = 4096;
 constexpr int kShortThreads = 128, kLongThreads = 512, kLossThreads = 1024;
-constexpr size_t kDefaultShared = 48 << 10;
 constexpr size_t kReservedShared = 4 << 10;  // left for the memory of the reductions
 
 /// One block: the sum of the rows' losses, in an order that the number of rows alone decides.
@@ -89,12 +88,7 @@ int32_t launch_rows(const LaunchContext& context, const DistillationLoss<T>& a, 
   const DistillKernel<T> kernel = a.divergence == Divergence::reverse   ? kernel_of<T, Divergence::reverse>(p)
                                   : a.divergence == Divergence::forward ? kernel_of<T, Divergence::forward>(p)
                                                                         : kernel_of<T, Divergence::jsd>(p);
-  if (p.shared + kReservedShared > kDefaultShared) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(p.shared));
-    if (error != cudaSuccess) return cuda_check(error, "reserving shared memory for a row", status);
-  }
+  if (const int32_t code = allow_shared(kernel, p.shared, kReservedShared, context, status)) return code;
   const int threads = p.cached && p.share <= kShortShare ? kShortThreads : kLongThreads;
   const unsigned blocks = static_cast<unsigned>(a.rows * p.team);
 #if defined(__CUDACC__)

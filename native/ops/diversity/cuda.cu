@@ -16,7 +16,6 @@ namespace {
 constexpr int kThreads = 256, kWarps = kThreads / kWarp;
 constexpr int kChunk = 512;  // dimensions whose sums over the samples are kept at a time
 constexpr int64_t kMaxSamples = 1024;
-constexpr size_t kDefaultShared = 48 << 10;
 constexpr size_t kReservedShared = sizeof(double) * kChunk + (2 << 10);
 
 /// The number of a value that is not finite, counted from `first` on.
@@ -159,12 +158,7 @@ int32_t diversity_reward(const LaunchContext& context, const DiversityReward<T>&
   size_t bytes = Samples<T>::bytes(a.samples, a.samples * a.dimensions);
   const bool cached = bytes + kReservedShared <= context.shared_limit;
   if (!cached) bytes = Samples<T>::bytes(a.samples, 0);
-  if (bytes + kReservedShared > kDefaultShared) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(reinterpret_cast<const void*>(reward_prompts<T>),
-                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-    if (error != cudaSuccess) return cuda_check(error, "reserving shared memory for a prompt", status);
-  }
+  if (const int32_t code = allow_shared(reward_prompts<T>, bytes, kReservedShared, context, status)) return code;
   CFGD_LAUNCH(reward_prompts<T>, dim3(static_cast<unsigned>(a.prompts)), dim3(kThreads), bytes, context.stream, a,
               cached, context.fault);
   if (a.samples == 2 && !a.baselines && a.prompts > 1)

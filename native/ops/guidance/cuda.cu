@@ -18,7 +18,6 @@ constexpr int kCombinePacks = 4;  // per thread and tile, of each branch
 constexpr int kMaxGridY = 65535;
 // Threads for a row: as many as have some eight elements each or more. The choice depends on the vocabulary alone.
 constexpr int kShortRow = 1024, kShortThreads = 128, kLongThreads = 512;
-constexpr size_t kDefaultShared = 48 << 10;
 // Left for the histogram and the memory of the reductions.
 constexpr size_t kReservedShared = sizeof(Histogram) + (4 << 10);
 
@@ -207,11 +206,7 @@ template <class Args>
 int32_t launch_rows(void (*kernel)(Args, bool, FaultPort), int threads, const LaunchContext& context, const Args& a,
                     cfgd_status* status) {
   const size_t bytes = cache_bytes(context, a.vocab);
-  if (bytes + kReservedShared > kDefaultShared) {
-    const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-    if (error != cudaSuccess) return cuda_check(error, "reserving shared memory for a row", status);
-  }
+  if (const int32_t code = allow_shared(kernel, bytes, kReservedShared, context, status)) return code;
   const unsigned rows = static_cast<unsigned>(a.rows);
   CFGD_LAUNCH(kernel, dim3(rows), dim3(threads), bytes, context.stream, a, bytes != 0, context.fault);
   return CFGD_OK;

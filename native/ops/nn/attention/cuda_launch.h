@@ -12,7 +12,6 @@
 namespace cfgd {
 
 constexpr int64_t kMaxHeadDim = 256, kMaxBlocks = 0x7fffffff;
-constexpr size_t kSharedForAll = 48 << 10;  // what a block gets without asking
 
 inline bool aligned(const void* address, size_t bytes) { return reinterpret_cast<uintptr_t>(address) % bytes == 0; }
 
@@ -65,11 +64,7 @@ int32_t launch_tiles(void (*kernel)(Args, Wide, FaultPort), int threads, size_t 
                      static_cast<long long>(a.shape.queries > a.shape.keys ? a.shape.queries : a.shape.keys));
   if (const int32_t code = check_blocks(blocks, status)) return code;
   if (blocks == 0) return CFGD_OK;
-  if (bytes > kSharedForAll) {
-    const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-    if (error != cudaSuccess) return cuda_check(error, "reserving shared memory for attention", status);
-  }
+  if (const int32_t code = allow_shared(kernel, bytes, 0, context, status)) return code;
   CFGD_LAUNCH(kernel, dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)), bytes, context.stream,
               a, wide, context.fault);
   return CFGD_OK;

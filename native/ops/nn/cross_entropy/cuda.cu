@@ -13,7 +13,6 @@ namespace cfgd {
 namespace {
 
 constexpr int kLossThreads = 1024;
-constexpr size_t kDefaultShared = 48 << 10;
 // Left for the memory of the reductions, and for moving the row to where its packs are aligned.
 constexpr size_t kReservedShared = 2 << 10;
 
@@ -160,12 +159,7 @@ int32_t launch_rows(const LaunchContext& context, const CrossEntropy<T>& a, cfgd
   const size_t bytes = static_cast<size_t>(a.vocab) * sizeof(T) + 16;
   const bool cached = bytes + kReservedShared <= context.shared_limit;
   const auto kernel = cached ? cross_entropy_rows<T, kThreads, true> : cross_entropy_rows<T, kThreads, false>;
-  if (cached && bytes + kReservedShared > kDefaultShared) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(bytes));
-    if (error != cudaSuccess) return cuda_check(error, "reserving shared memory for a row", status);
-  }
+  if (const int32_t code = allow_shared(kernel, cached ? bytes : 0, kReservedShared, context, status)) return code;
   CFGD_LAUNCH(kernel, dim3(static_cast<unsigned>(a.rows)), dim3(kThreads), cached ? bytes : 0, context.stream, a,
               context.fault);
   return CFGD_OK;
