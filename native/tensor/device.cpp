@@ -213,6 +213,7 @@ void Device::release(const std::vector<Block*>& unused) {
 }
 
 void Device::reclaim() {
+  queue_.drain();  // jobs that are through let go of what only they held
   queue_.push([this, unused = allocator_.take_unused()] { release(unused); });
   queue_.drain();
 }
