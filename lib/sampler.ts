@@ -3,6 +3,7 @@ import type { LanguageModel } from './models/language-model.ts';
 import { packTokens } from './models/token-batch.ts';
 import { native } from './native.ts';
 import { checkSampling, type Guidance, negativesOf, type SamplingOptions, scalesOf } from './sampling-options.ts';
+import { withSpareMemory } from './tensor/spare-memory.ts';
 import { Tensor } from './tensor/tensor.ts';
 
 export interface SamplerOptions extends SamplingOptions {
@@ -136,7 +137,7 @@ export class Sampler {
     const batch = packTokens(prompts, this.#packing(run.width));
     // The last token is drawn and not fed.
     const capacity = run.width + maxTokens - 1;
-    const decoder = this.model.decoder(batch, { capacity, samplesPerRow: samplesPerPrompt });
+    const decoder = withSpareMemory(() => this.model.decoder(batch, { capacity, samplesPerRow: samplesPerPrompt }));
     const rows = scales.length * samplesPerPrompt;
     const device = decoder.logits.device;
     const perRow = new Float32Array(rows).map((_, r) => scales[Math.floor(r / samplesPerPrompt)] as number);

@@ -4,6 +4,7 @@ import { add, scale } from '../lib/tensor/operations.ts';
 import { scope } from '../lib/tensor/scope.ts';
 import { Tensor } from '../lib/tensor/tensor.ts';
 import { type PlacedInputs, RecordedPasses } from '../lib/training/recorded-passes.ts';
+import { collectGarbage } from './support/garbage.ts';
 
 class Placed implements PlacedInputs<Float32Array> {
   readonly x: Tensor;
@@ -81,12 +82,59 @@ describe('RecordedPasses', () => {
 
   it('holds nothing after dispose()', async () => {
     const cpu = await device('cpu');
+    await collectGarbage(); // what other tests have left
     const { state, passes, run } = doubling();
+    await cpu.synchronize();
     const { used } = cpu.memory();
     for (const key of ['a', 'a', 'b', 'b']) await run(key, 1, 1);
+    await cpu.synchronize();
     expect(cpu.memory().used).toBeGreaterThan(used);
     passes.dispose();
     expect(cpu.memory().used).toBe(used);
     state.dispose();
+  });
+
+  it('frees recordings for a pass that finds no memory, and does without where they do not fit', async () => {
+    const cpu = await device('cpu');
+    const n = 1 << 18;
+    let dispatched = 0;
+    // Intermediate results of several sizes, one after the other: a recording holds the memory of all.
+    const passesOf = () =>
+      new RecordedPasses<Float32Array, Placed>({
+        place: (values) => new Placed(values),
+        run: ({ x }) => {
+          dispatched++;
+          for (const part of [n, n / 2, n / 4]) scope(() => void scale(x.rows(0, part), 2));
+          return [scale(x.rows(0, 1), 3)];
+        },
+      });
+    const run = async (passes: RecordedPasses<Float32Array, Placed>, x: number): Promise<number[]> => {
+      const results = scope(() => passes.run('a', new Float32Array(n).fill(x)));
+      const read = Promise.all(results.map((t) => t.read()));
+      for (const tensor of results) tensor.dispose();
+      return [(await read)[0]?.[0] as number, dispatched];
+    };
+    const [first, second] = [passesOf(), passesOf()];
+    try {
+      await cpu.trimMemory();
+      const { reserved } = cpu.memory();
+      cpu.setMemoryLimit(reserved + 4 * 3 * n);
+      expect(await run(first, 1)).toEqual([3, 1]);
+      expect(await run(first, 2)).toEqual([6, 2]);
+      expect(await run(first, 3)).toEqual([9, 2]); // recorded
+      expect(await run(second, 4)).toEqual([12, 3]); // the first one's recording makes room
+      expect(await run(first, 5)).toEqual([15, 4]); // recorded anew
+      expect(await run(first, 6)).toEqual([18, 4]);
+      first.dispose();
+      await cpu.trimMemory();
+      cpu.setMemoryLimit(reserved + 4 * (2 * n + n / 4));
+      expect(await run(second, 7)).toEqual([21, 6]); // its recording does not fit: begun, then not tried again
+      expect(await run(second, 8)).toEqual([24, 7]);
+      expect(await run(second, 9)).toEqual([27, 8]);
+    } finally {
+      cpu.setMemoryLimit(null);
+    }
+    first.dispose();
+    second.dispose();
   });
 });

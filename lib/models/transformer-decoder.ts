@@ -71,8 +71,13 @@ export class CachedDecoder<C extends ComputeType> implements Decoder<C> {
         const logits = model.logits(final);
         return samplesPerRow === 1 ? logits : new Tensor(native.repeatRows(logits.handle, samplesPerRow), compute);
       });
-    this.logits = keep(this.#weights.use(readPrompts));
     this.#caches = caches;
+    try {
+      this.logits = keep(this.#weights.use(readPrompts));
+    } catch (error) {
+      this.#disposeState();
+      throw error;
+    }
   }
 
   step(tokens: Tensor<'int32'>): Tensor<C> {
@@ -91,7 +96,7 @@ export class CachedDecoder<C extends ComputeType> implements Decoder<C> {
   #record(tokens: Tensor<'int32'>): void {
     this.#program?.dispose();
     this.#output?.dispose();
-    this.#input = tokens;
+    this.#input = null; // as long as nothing is recorded for it
     const model = this.#model;
     const { compute } = model.stack;
     // The weights' copies exist: the prompts were read with them. Only what changes from step to step is recorded.
@@ -122,12 +127,17 @@ export class CachedDecoder<C extends ComputeType> implements Decoder<C> {
     this.#program = new Program(() => {
       this.#output = keep(this.#weights.use(step));
     });
+    this.#input = tokens;
   }
 
   dispose(): void {
     this.#program?.dispose();
     this.#output?.dispose();
     this.logits.dispose();
+    this.#disposeState();
+  }
+
+  #disposeState(): void {
     this.#starts.dispose();
     this.#position.dispose();
     for (const cache of this.#caches) cache.dispose();

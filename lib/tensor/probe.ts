@@ -36,7 +36,8 @@ export interface CudaAnswer {
 
 type AnswerTo<Q extends Question> = Q extends 'addon' ? AddonAnswer : Q extends 'cuda' ? CudaAnswer : string;
 
-/** The answer is the last line, after whatever a driver may have printed. */
+/** The answer is a line of its own; a driver may print before and after it. */
+const MARK = 'cfgdistill:';
 const SCRIPT = `
 const [path, question] = process.argv.slice(1);
 class Failure extends Error {
@@ -55,7 +56,7 @@ try {
 } catch (error) {
   answer = { error: error.message, argument: error.argument, memory: error instanceof Memory };
 }
-require('node:fs').writeSync(1, '\\n' + JSON.stringify(answer) + '\\n');
+require('node:fs').writeSync(1, '\\n${MARK}' + JSON.stringify(answer) + '\\n');
 process.exit(0);
 `;
 
@@ -79,13 +80,24 @@ export async function askChild<Q extends Question>(question: Q, patience = PATIE
   const options = { env, timeout: patience, killSignal: 'SIGKILL' as const, maxBuffer: 1 << 24, windowsHide: true };
   const answer = await new Promise<Answer>((resolve, reject) => {
     execFile(process.execPath, ['-e', SCRIPT, addonPath(), question], options, (error, stdout, stderr) => {
-      const line = stdout.trimEnd().split('\n').at(-1) ?? '';
-      if (line.startsWith('{')) resolve(JSON.parse(line) as Answer);
+      const told = answerIn(stdout);
+      if (told) resolve(told);
       else reject(brokenOff(question, end(error, patience), stderr.trim(), error));
     });
   });
   if (answer.error === undefined) return answer.value as AnswerTo<Q>;
   throw new (answer.memory ? OutOfMemoryError : DeviceError)(answer.error, answer.argument);
+}
+
+/** What the child has said, if it came to that: one that is stopped may break off in the middle of a word. */
+function answerIn(printed: string): Answer | null {
+  const line = printed.split('\n').findLast((text) => text.startsWith(MARK));
+  if (line === undefined) return null;
+  try {
+    return JSON.parse(line.slice(MARK.length)) as Answer;
+  } catch {
+    return null;
+  }
 }
 
 function brokenOff(question: Question, how: string, printed: string, cause: unknown): DeviceError {

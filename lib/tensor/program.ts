@@ -1,3 +1,4 @@
+import { ValueError } from '../errors.ts';
 import { type NativeProgram, native } from '../native.ts';
 
 /**
@@ -7,16 +8,27 @@ import { type NativeProgram, native } from '../native.ts';
 export class Program {
   readonly #native: NativeProgram;
 
-  /** Records the operations of `body` without running them. */
+  /**
+   * Records the operations of `body` without running them. What is uploaded in it (`Tensor.from`) is uploaded once.
+   *
+   * @throws ValueError for a `body` that is asynchronous, reads, writes, or replays another program: none of these can be
+   *   recorded
+   */
   constructor(body: () => void) {
     native.beginProgram();
-    let recorded: NativeProgram;
+    let result: unknown;
     try {
-      body();
-    } finally {
-      recorded = native.endProgram();
+      result = body();
+    } catch (error) {
+      native.disposeProgram(native.endProgram());
+      throw error;
     }
-    this.#native = recorded;
+    this.#native = native.endProgram();
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      this.dispose();
+      throw new ValueError('program: expected a synchronous function, got one that returns a Promise', 'program');
+    }
   }
 
   /** Enqueues the operations. */

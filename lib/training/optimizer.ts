@@ -88,10 +88,10 @@ export class Optimizer {
     const step = this.#step + 1;
     const schedule = Float32Array.of(learningRateAt(step, this.options), step);
     const recorded = this.#parameters[0]?.tensor.device.type === 'cuda';
-    const [norm] = this.#updates.run(recorded ? 'update' : null, schedule) as [Tensor];
-    // What is read from here on are the weights of this step: a `save` in the meantime must say so.
-    this.#step = step;
     try {
+      const [norm] = this.#updates.run(recorded ? 'update' : null, schedule) as [Tensor];
+      // What is read from here on are the weights of this step: a `save` in the meantime must say so.
+      this.#step = step;
       const value = norm.read();
       norm.dispose();
       return (await value)[0] as number;

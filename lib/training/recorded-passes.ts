@@ -1,6 +1,8 @@
+import { OutOfMemoryError } from '../errors.ts';
 import { alias } from '../tensor/autograd.ts';
 import { Program } from '../tensor/program.ts';
 import { keep, scope } from '../tensor/scope.ts';
+import { holdsSpareMemory, withSpareMemory } from '../tensor/spare-memory.ts';
 import type { ComputeType, DType, Tensor } from '../tensor/tensor.ts';
 
 /** A pass's inputs in tensors. */
@@ -15,7 +17,10 @@ type Outputs = readonly Tensor<ComputeType>[];
 /** What is done again and again on inputs of a few shapes. */
 export interface Pass<I, P extends PlacedInputs<I>> {
   place(inputs: I): P;
-  /** Operations on the inputs' tensors and on tensors that outlast the pass. What they give lasts until the next run. */
+  /**
+   * Operations on the inputs' tensors and on tensors that outlast the pass, which it changes only after everything that
+   * needs memory. What they give lasts until the next run.
+   */
   run(placed: P): Outputs;
 }
 
@@ -27,12 +32,15 @@ interface Recording<I> {
 
 /**
  * Runs a pass, and records it when inputs of the same key come again: from then on it is replayed, without the cost of
- * dispatching each of its operations. The results are the same.
+ * dispatching each of its operations. The results are the same. Where memory does not suffice for recordings, there are
+ * none.
  */
 export class RecordedPasses<I, P extends PlacedInputs<I>> {
   readonly #pass: Pass<I, P>;
   readonly #most: number;
   readonly #seen = new Set<string>();
+  /** Keys for whose recording there was no memory. */
+  readonly #tooLarge = new Set<string>();
   /** By key, the one used last at the end. */
   readonly #recordings = new Map<string, Recording<I>>();
 
@@ -40,6 +48,7 @@ export class RecordedPasses<I, P extends PlacedInputs<I>> {
   constructor(pass: Pass<I, P>, most = 4) {
     this.#pass = pass;
     this.#most = most;
+    holdsSpareMemory(this);
   }
 
   /**
@@ -48,27 +57,52 @@ export class RecordedPasses<I, P extends PlacedInputs<I>> {
    * @param key the same for inputs of the same shapes and constants; null: never recorded
    */
   run(key: string | null, inputs: I): Outputs {
-    if (key === null || !this.#seen.has(key)) {
+    if (key === null || !this.#seen.has(key) || this.#tooLarge.has(key)) {
       if (key !== null) this.#seen.add(key);
-      return scope(() => this.#pass.run(this.#pass.place(inputs)));
+      return this.#once(inputs);
     }
-    let recording = this.#recordings.get(key);
-    this.#recordings.delete(key);
-    if (recording) recording.inputs.write(inputs);
-    else recording = this.#record(inputs);
-    this.#recordings.set(key, recording);
-    for (const [oldest, least] of this.#recordings) {
-      if (this.#recordings.size <= this.#most) break;
-      this.#recordings.delete(oldest);
-      release(least);
+    const recording = this.#recordings.get(key);
+    if (recording) {
+      recording.inputs.write(inputs);
+      this.#recordings.delete(key);
+      this.#recordings.set(key, recording);
+      return replayed(recording);
     }
-    recording.program.replay();
-    return recording.outputs.map((tensor) => alias(tensor));
+    this.#makeRoom();
+    try {
+      const made = this.#record(inputs);
+      this.#recordings.set(key, made);
+      return replayed(made);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      this.#tooLarge.add(key);
+      return this.#once(inputs);
+    }
   }
 
   dispose(): void {
+    this.releaseSpare();
+  }
+
+  /** Frees the recordings: their passes are recorded anew. Returns whether there were any. */
+  releaseSpare(): boolean {
+    const held = this.#recordings.size > 0;
     for (const recording of this.#recordings.values()) release(recording);
     this.#recordings.clear();
+    return held;
+  }
+
+  #once(inputs: I): Outputs {
+    return withSpareMemory(() => scope(() => this.#pass.run(this.#pass.place(inputs))));
+  }
+
+  /** Frees those used longest ago until one more may be kept. */
+  #makeRoom(): void {
+    for (const [oldest, least] of this.#recordings) {
+      if (this.#recordings.size < this.#most) break;
+      this.#recordings.delete(oldest);
+      release(least);
+    }
   }
 
   #record(inputs: I): Recording<I> {
@@ -82,6 +116,11 @@ export class RecordedPasses<I, P extends PlacedInputs<I>> {
       return { inputs: placed, outputs, program };
     });
   }
+}
+
+function replayed<I>({ program, outputs }: Recording<I>): Outputs {
+  program.replay();
+  return outputs.map((tensor) => alias(tensor));
 }
 
 function release<I>({ inputs, outputs, program }: Recording<I>): void {

@@ -36,6 +36,8 @@ std::shared_ptr<Program>& program_of(const Napi::Value& value) {
 Napi::Value replay_program(const Napi::CallbackInfo& info) {
   const std::shared_ptr<Program>& program = program_of(info[0]);
   if (!program) fail(CFGD_VALUE, "program", "the program was disposed");
+  if (Environment::of(info.Env()).recording)
+    fail(CFGD_VALUE, "program", "expected only operations while a program is recorded, got the replay of another");
   if (Device* device = program->device()) device->replay(program);
   return info.Env().Undefined();
 }

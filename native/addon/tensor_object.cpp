@@ -39,6 +39,12 @@ Napi::Value create_tensor(const Napi::CallbackInfo& info) {  // (device, dtype, 
   return TensorObject::wrap(info.Env(), std::move(tensor));
 }
 
+/// What is not an operation cannot be part of a program: it would be done once, at the time of the recording.
+void refuse_while_recording(Napi::Env env, const char* what) {
+  if (Environment::of(env).recording)
+    fail(CFGD_VALUE, "program", "expected only operations while a program is recorded, got a %s", what);
+}
+
 }  // namespace
 
 void TensorObject::define(Napi::Env env, Napi::Object exports) {
@@ -133,6 +139,7 @@ Napi::Value TensorObject::view(const Napi::CallbackInfo& info) {
 
 Napi::Value TensorObject::write(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
+    refuse_while_recording(info.Env(), "write()");
     const Tensor& tensor = unwrap(info.This(), "tensor");
     tensor.device().write(tensor, bytes_of_array(info[0], "data", tensor));
     return info.Env().Undefined();
@@ -141,6 +148,7 @@ Napi::Value TensorObject::write(const Napi::CallbackInfo& info) {
 
 Napi::Value TensorObject::read(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
+    refuse_while_recording(info.Env(), "read()");
     const Tensor tensor = unwrap(info.This(), "tensor");
     const uint64_t bytes = tensor.bytes();
     std::shared_ptr<char[]> host(new char[bytes ? bytes : 1]);

@@ -113,10 +113,14 @@ void Device::write(const Tensor& tensor, const void* bytes) {
   const bool whole = size == tensor.storage->bytes();
   queue_.push([this, copy, size, whole, block = tensor.storage->block(), to = tensor.data<char>()] {
     cfgd_status status{};
-    if (backend_->copy(handle_, to, copy.get(), size, CFGD_TO_DEVICE, &status) != CFGD_OK)
-      block->poison = error_ = std::make_shared<Error>(status);
-    else if (whole)
+    if (backend_->copy(handle_, to, copy.get(), size, CFGD_TO_DEVICE, &status) != CFGD_OK) {
+      block->poison = std::make_shared<const Error>(status);
+      if (!error_) error_ = block->poison;
+    } else if (whole) {
       block->poison = nullptr;
+    } else {
+      return;  // what launches before it have made of the block may yet turn out to have failed
+    }
     note(0, block);
   });
 }
@@ -209,6 +213,7 @@ void Device::release(const std::vector<Block*>& unused) {
 }
 
 void Device::reclaim() {
+  queue_.drain();  // jobs that are through let go of what only they held
   queue_.push([this, unused = allocator_.take_unused()] { release(unused); });
   queue_.drain();
 }

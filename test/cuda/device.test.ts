@@ -73,6 +73,19 @@ describe('the emulated CUDA device', () => {
     expect(await guide(tensor.rows(1, 3), tensor.rows(0, 2), 1).read()).toEqual(Float32Array.of(-2, -3, 4, 5));
   });
 
+  it('does not take a tensor for valid because part of it was written after a failure not yet known', async () => {
+    for (const on of [cpu, cuda]) {
+      const table = Tensor.from(new Float32Array(6), [3, 2], on);
+      const ids = Tensor.from(Int32Array.of(0, 9), [2], on);
+      const looked = new Tensor(native.embeddingForward(table.handle, ids.handle), 'float32');
+      looked.rows(0, 1).write(Float32Array.of(1, 2));
+      expect(await messageOf(looked.read())).toMatch(/ValueError: .*got 9/);
+      looked.write(Float32Array.of(1, 2, 3, 4));
+      expect(await looked.read()).toEqual(Float32Array.of(1, 2, 3, 4));
+      await on.synchronize();
+    }
+  });
+
   it('keeps the order of work whose memory is used again at once', async () => {
     const results: Promise<Float32Array>[] = [];
     for (let i = 0; i < 50; i++) {

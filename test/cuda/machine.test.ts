@@ -4,7 +4,7 @@ import { DeviceError, OutOfMemoryError } from '../../lib/errors.ts';
 import { native } from '../../lib/native.ts';
 import { device } from '../../lib/tensor/device.ts';
 import { askChild } from '../../lib/tensor/probe.ts';
-import { BUILD_TIMEOUT, useEmulatedDevice } from '../support/emulated-device.ts';
+import { BUILD_TIMEOUT, buildEmulation, useEmulatedDevice } from '../support/emulated-device.ts';
 
 beforeAll(useEmulatedDevice, BUILD_TIMEOUT);
 afterEach(() => {
@@ -79,6 +79,20 @@ describe('a GPU that cannot be used', () => {
     delete process.env.CFGDISTILL_EMULATION_FAULT;
     await expect(device('cuda')).rejects.toThrow('SIGABRT'); // it is remembered
   });
+
+  it(
+    'is asked by a child whose answer is found among what libraries print',
+    async () => {
+      const before = process.env.CFGDISTILL_CUDA_LIBRARY;
+      process.env.CFGDISTILL_CUDA_LIBRARY = buildEmulation('--library', 'test/cuda/programs/noisy_library.cpp');
+      try {
+        expect(((await refusal()) as Error).message).toContain('device: no CUDA backend.');
+      } finally {
+        process.env.CFGDISTILL_CUDA_LIBRARY = before;
+      }
+    },
+    BUILD_TIMEOUT,
+  );
 
   it('is asked by a child that takes no options from this process', async () => {
     process.env.NODE_OPTIONS = '--require=/no/such/file.js';
