@@ -61,14 +61,18 @@ describe('RecordedPasses', () => {
     passes.dispose();
   });
 
-  it('keeps the recordings used last, and frees the others', async () => {
+  it('keeps the recordings of what comes most often', async () => {
     const { passes, run, dispatched } = doubling(2);
-    for (const key of ['a', 'a', 'b', 'b', 'c', 'c', 'b', 'c']) await run(key, 1, 1);
-    expect(dispatched()).toBe(6);
-    await run('a', 1, 1); // was dropped for c: recorded anew, for b
+    for (const key of ['a', 'a', 'b', 'b', 'b', 'c', 'c']) await run(key, 1, 1);
+    expect(dispatched()).toBe(6); // c has not come more often than a
+    await run('c', 1, 1); // recorded in the place of a
     expect(dispatched()).toBe(7);
-    await run('c', 1, 1);
+    for (const key of ['b', 'c', 'b', 'c']) expect(await run(key, 3, 4)).toEqual([106, 208]);
     expect(dispatched()).toBe(7);
+    for (const key of ['a', 'd', 'a', 'd']) expect(await run(key, 3, 4)).toEqual([106, 208]);
+    expect(dispatched()).toBe(11);
+    for (const key of ['b', 'c']) await run(key, 1, 1); // and were not driven out
+    expect(dispatched()).toBe(11);
     passes.dispose();
   });
 

@@ -38,10 +38,10 @@ interface Recording<I> {
 export class RecordedPasses<I, P extends PlacedInputs<I>> {
   readonly #pass: Pass<I, P>;
   readonly #most: number;
-  readonly #seen = new Set<string>();
+  /** How often inputs of each key have come. */
+  readonly #counts = new Map<string, number>();
   /** Keys for whose recording there was no memory. */
   readonly #tooLarge = new Set<string>();
-  /** By key, the one used last at the end. */
   readonly #recordings = new Map<string, Recording<I>>();
 
   /** @param most recordings kept: each holds the memory of its intermediate results. Default 4. */
@@ -57,18 +57,15 @@ export class RecordedPasses<I, P extends PlacedInputs<I>> {
    * @param key the same for inputs of the same shapes and constants; null: never recorded
    */
   run(key: string | null, inputs: I): Outputs {
-    if (key === null || !this.#seen.has(key) || this.#tooLarge.has(key)) {
-      if (key !== null) this.#seen.add(key);
-      return this.#once(inputs);
-    }
+    if (key === null) return this.#once(inputs);
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
     const recording = this.#recordings.get(key);
     if (recording) {
       recording.inputs.write(inputs);
-      this.#recordings.delete(key);
-      this.#recordings.set(key, recording);
       return replayed(recording);
     }
-    this.#makeRoom();
+    if (count === 1 || this.#tooLarge.has(key) || !this.#makeRoom(count)) return this.#once(inputs);
     try {
       const made = this.#record(inputs);
       this.#recordings.set(key, made);
@@ -96,13 +93,17 @@ export class RecordedPasses<I, P extends PlacedInputs<I>> {
     return withSpareMemory(() => scope(() => this.#pass.run(this.#pass.place(inputs))));
   }
 
-  /** Frees those used longest ago until one more may be kept. */
-  #makeRoom(): void {
-    for (const [oldest, least] of this.#recordings) {
-      if (this.#recordings.size < this.#most) break;
-      this.#recordings.delete(oldest);
-      release(least);
-    }
+  /**
+   * Whether one more recording may be kept, of inputs that have come `count` times: in the place of those that have come
+   * less often, so that many shapes do not drive each other out.
+   */
+  #makeRoom(count: number): boolean {
+    if (this.#recordings.size < this.#most) return true;
+    const countOf = (key: string) => this.#counts.get(key) ?? 0;
+    const rarest = [...this.#recordings.keys()].reduce((a, b) => (countOf(b) < countOf(a) ? b : a));
+    if (countOf(rarest) >= count) return false;
+    release(this.#recordings.get(rarest) as Recording<I>);
+    return this.#recordings.delete(rarest);
   }
 
   #record(inputs: I): Recording<I> {
