@@ -6,7 +6,7 @@
 // --program makes an executable of one more source and the emulation, --library a shared library of one source alone,
 // and prints its path instead.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -46,8 +46,10 @@ function fresh(object) {
   return [script, ...dependencies(object)].every((path) => modified(path) <= made);
 }
 
-// One build at a time: the others wait and then find everything done. A lock left behind by a build that was killed
-// counts for two minutes, and is harmless even if its owner lives: files come into being under a name of their own.
+// One build at a time: the others wait and then find everything done. A build touches its lock while it lives, so that
+// one left behind by a build that was killed is known by its age. Even two builds at once do no harm: files come into
+// being under names of their own.
+const HEARTBEAT = 5_000;
 async function locked(body) {
   const lock = join(folder, 'lock');
   for (;;) {
@@ -56,11 +58,14 @@ async function locked(body) {
       break;
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
-      if (modified(lock) < Date.now() - 120_000) rmSync(lock, { recursive: true, force: true });
+      if (modified(lock) < Date.now() - 12 * HEARTBEAT) rmSync(lock, { recursive: true, force: true });
       await setTimeout(100);
     }
   }
   process.on('exit', () => rmSync(lock, { recursive: true, force: true }));
+  setInterval(() => {
+    if (existsSync(lock)) utimesSync(lock, new Date(), new Date());
+  }, HEARTBEAT).unref();
   return body();
 }
 
