@@ -40,7 +40,7 @@ export interface DiversityRewardResult<F> {
  * With typed arrays: `embeddings` is float32 [prompts, samples, dimensions], row-major; runs now. With Tensors: float32
  * or bfloat16 [prompts, samples, dimensions], `baselines` [prompts]; returns Tensors at once and runs in queue order.
  *
- * @throws ShapeError for fewer than two samples and for lengths that do not fit, DTypeError for other element types.
+ * @throws ShapeError for fewer than two samples, for more than 1,024 on CUDA, and for lengths that do not fit, DTypeError for other element types.
  * @throws ValueError for NaN or an infinity in the embeddings or baselines; with Tensors at `read()`.
  */
 export function diversityReward(

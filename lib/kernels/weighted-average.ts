@@ -7,7 +7,8 @@ import type { MergeOptions } from './lerp.ts';
 /**
  * The average Σ_i weights[i] · arrays[i] / Σ_i weights[i], element by element, computed in float64 and rounded once.
  * Weights may be negative; only their proportions matter, and their sum must not be 0. An array of weight 0 is not
- * read; weights that leave one array give it bit for bit.
+ * read; weights that leave one array give it bit for bit. On CUDA more than 128 arrays are taken 128 at a time, with a
+ * rounding after each.
  *
  * With typed arrays: one or more Float32Arrays of one length; runs now and returns `out`, or a new array. With Tensors:
  * of one shape and type, float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.

@@ -151,7 +151,7 @@ export function l2Normalize(x: Tensor): Tensor {
 
 /**
  * Scaled dot-product attention over packed qkv [rows, positions, 3, heads, headDim]: query i of a row sees the keys j with
- * starts ≤ j < ends, and j ≤ i when causal. → [rows, positions, heads · headDim]
+ * starts ≤ j < ends, and j ≤ i when causal. → [rows, positions, heads · headDim]. On CUDA headDim is at most 256.
  */
 export function attention<C extends ComputeType>(qkv: Tensor<C>, starts: Ids, ends: Ids, causal: boolean): Tensor<C> {
   const [out, lse] = native.attentionForward(qkv.handle, starts.handle, ends.handle, causal);
@@ -168,7 +168,7 @@ export function attention<C extends ComputeType>(qkv: Tensor<C>, starts: Ids, en
 /**
  * Scaled dot-product attention of queries q [rows, queries, heads, headDim] to the keys and values of another sequence,
  * kv [rows, keys, 2, heads, headDim]: every query of a row sees the keys j with starts ≤ j < ends.
- * → [rows, queries, heads · headDim], 0 where a row has no keys.
+ * → [rows, queries, heads · headDim], 0 where a row has no keys. On CUDA headDim is at most 256.
  */
 export function crossAttention<C extends ComputeType>(q: Tensor<C>, kv: Tensor<C>, starts: Ids, ends: Ids): Tensor<C> {
   const [out, lse] = native.crossAttentionForward(q.handle, kv.handle, starts.handle, ends.handle);

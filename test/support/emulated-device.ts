@@ -26,7 +26,8 @@ export function buildEmulation(...options: string[]): string {
 /** CFGDISTILL_TEST_CUDA=real runs the tests on the GPU, by the library that `npm run build:cuda` built. */
 export const ON_GPU = process.env.CFGDISTILL_TEST_CUDA === 'real';
 
-/** For what only the emulated device has: its faults, its counts, its size. */
+/** For what only the emulated device has: its faults, its counts, its size. A GPU gives none of these to a test. */
+if (ON_GPU) console.warn('skipped: tests of what only the emulated device can do');
 export const emulatedOnly = it.skipIf(ON_GPU);
 
 /** Makes device 'cuda' of this process the emulated one, unless a GPU is asked for. Must come before its first use. */
