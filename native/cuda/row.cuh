@@ -6,6 +6,7 @@
 
 #include "cuda/pack.cuh"
 #include "cuda/reduce.cuh"
+#include "cuda/strip.cuh"
 
 namespace cfgd {
 
@@ -32,24 +33,11 @@ __device__ inline float scale_for(float largest) {
 /// Reads kWidth neighbouring elements: one, or a multiple of a pack at an address aligned to 16 bytes.
 template <int kWidth, class T>
 __device__ void load_elements(const T* from, float (&x)[kWidth]) {
-  if constexpr (kWidth == 1) {
-    x[0] = widened(*from);
-  } else {
-#pragma unroll
-    for (int i = 0; i < kWidth; i += kPack<T>) {
-      float pack[kPack<T>];
-      load_pack(from + i, pack);
-#pragma unroll
-      for (int k = 0; k < kPack<T>; k++) x[i + k] = pack[k];
-    }
-  }
+  load_strip<kWidth != 1>(from, x);
 }
 template <int kWidth, class T>
 __device__ void store_elements(T* to, const float (&x)[kWidth]) {
-  if constexpr (kWidth == 1)
-    *to = narrowed<T>(x[0]);
-  else
-    store_pack(to, x);
+  store_strip<kWidth != 1>(to, x);
 }
 
 /// Reads this thread's part of a row of n elements, n a multiple of kWidth, into registers: element k of pack p is

@@ -3,6 +3,7 @@
 #include "cuda/fault.cuh"
 #include "cuda/kernel.h"
 #include "cuda/launch.cuh"
+#include "cuda/sum.cuh"
 #include "ops/distill/distill.h"
 #include "ops/distill/faults.h"
 #include "ops/distill/kernel.cuh"
@@ -19,12 +20,9 @@ constexpr size_t kReservedShared = 4 << 10;  // left for the memory of the reduc
 __global__ void __launch_bounds__(kLossThreads)
     sum_losses(const float* row_loss, int64_t rows, float* loss, FaultPort port) {
   if (skipped(port)) return;
-  double sum[1] = {0};
-#pragma unroll 4
-  for (int64_t r = threadIdx.x; r < rows; r += kLossThreads) sum[0] += row_loss[r];
   int phase = 0;
-  reduce_block<Sum, kLossThreads>(sum, phase);
-  if (threadIdx.x == 0) *loss = static_cast<float>(sum[0]);
+  const double sum = sum_of<kLossThreads>(row_loss, rows, phase);
+  if (threadIdx.x == 0) *loss = static_cast<float>(sum);
 }
 
 template <class T>

@@ -7,6 +7,7 @@
 #include "cuda/launch.cuh"
 #include "cuda/pack.cuh"
 #include "cuda/reduce.cuh"
+#include "cuda/sum.cuh"
 #include "ops/diversity/diversity.h"
 #include "ops/diversity/faults.h"
 
@@ -137,13 +138,10 @@ __global__ void __launch_bounds__(kThreads) reward_prompts(DiversityReward<T> a,
 __global__ void __launch_bounds__(kThreads)
     subtract_others(const float* reward, const float* diversity, float* advantage, int64_t prompts, FaultPort port) {
   if (skipped(port)) return;
-  double total[1] = {0};
-#pragma unroll 4
-  for (int64_t p = threadIdx.x; p < prompts; p += kThreads) total[0] += diversity[p];
   int phase = 0;
-  reduce_block<Sum, kThreads>(total, phase);
+  const double total = sum_of<kThreads>(diversity, prompts, phase);
   for (int64_t i = threadIdx.x; i < 2 * prompts; i += kThreads)
-    advantage[i] = static_cast<float>(reward[i] - (total[0] - diversity[i / 2]) / static_cast<double>(prompts - 1));
+    advantage[i] = static_cast<float>(reward[i] - (total - diversity[i / 2]) / static_cast<double>(prompts - 1));
 }
 
 template <class T>

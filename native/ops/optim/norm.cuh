@@ -6,6 +6,7 @@
 
 #include "cuda/fault.cuh"
 #include "cuda/row.cuh"
+#include "cuda/sum.cuh"
 #include "ops/optim/batch.h"
 #include "ops/optim/faults.h"
 #include "ops/optim/optim.h"
@@ -76,13 +77,10 @@ __global__ void __launch_bounds__(kSquareThreads)
 __global__ void __launch_bounds__(kFinishThreads)
     finish_norm(const double* partials, int64_t tiles, float* norm, FaultPort port) {
   if (failed(port)) return;
-  double total[1] = {0};
-#pragma unroll 4
-  for (int64_t i = threadIdx.x; i < tiles; i += kFinishThreads) total[0] += partials[i];
   int phase = 0;
-  reduce_block<Sum, kFinishThreads>(total, phase);
+  const double total = sum_of<kFinishThreads>(partials, tiles, phase);
   if (threadIdx.x != 0) return;
-  const auto result = static_cast<float>(sqrt(total[0]));
+  const auto result = static_cast<float>(sqrt(total));
   if (result < INFINITY)
     *norm = result;
   else
