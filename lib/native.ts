@@ -34,6 +34,10 @@ export type Divergence = 'reverse' | 'forward' | 'jsd';
 export type Activation = 'gelu' | 'gelu-tanh' | 'silu';
 
 type T = NativeTensor;
+/** Elements in host memory: a Float32Array of float32, a Uint16Array of float16 or bfloat16, as a `dtype` says. */
+type HostElements = Float32Array | Uint16Array;
+/** Types of elements that kernels compute with. */
+export type FloatDType = Exclude<DType, 'int32'>;
 
 interface CoreAddon {
   /** Error classes by native error code. */
@@ -82,16 +86,17 @@ interface CoreAddon {
  */
 interface KernelAddon {
   guidedLogitsNow(
-    cond: Float32Array,
-    uncond: Float32Array,
+    cond: HostElements,
+    uncond: HostElements,
     scale: number | Float32Array,
     vocab: number,
-    out: Float32Array,
-  ): Float32Array;
+    out: HostElements,
+    dtype: FloatDType,
+  ): HostElements;
   guidedLogits(cond: T, uncond: T, scale: number | T): T;
   sampleGuidedNow(
-    cond: Float32Array,
-    uncond: Float32Array | null,
+    cond: HostElements,
+    uncond: HostElements | null,
     scale: number | Float32Array,
     vocab: number,
     temperature: number,
@@ -101,6 +106,7 @@ interface KernelAddon {
     offset: number | Int32Array,
     tokens: Int32Array,
     logProbs: Float32Array,
+    dtype: FloatDType,
   ): void;
   sampleGuided(
     cond: T,
@@ -129,11 +135,12 @@ interface KernelAddon {
     history: T,
     historyLogProbs: T,
   ): void;
-  /** Fills perToken [rows], entropy [rows] of the student and grad [rows, vocab]; returns the loss. */
+  /** Fills perToken [rows], entropy [rows] of the student and grad [rows, vocab], which is of the logits' type or
+   *  float32; returns the loss. */
   distillationLossNow(
-    student: Float32Array,
-    cond: Float32Array,
-    uncond: Float32Array | null,
+    student: HostElements,
+    cond: HostElements,
+    uncond: HostElements | null,
     vocab: number,
     scale: number | Float32Array,
     temperature: number,
@@ -144,7 +151,9 @@ interface KernelAddon {
     coefficients: Float32Array | undefined,
     perToken: Float32Array,
     entropy: Float32Array,
-    grad: Float32Array,
+    grad: HostElements,
+    dtype: FloatDType,
+    gradDtype: FloatDType,
   ): number;
   distillationLoss(
     student: T,
@@ -159,7 +168,7 @@ interface KernelAddon {
     coefficients: T | undefined,
   ): [loss: T, perToken: T, entropy: T, grad: T];
   diversityRewardNow(
-    embeddings: Float32Array,
+    embeddings: HostElements,
     prompts: number,
     samples: number,
     dimensions: number,
@@ -167,11 +176,17 @@ interface KernelAddon {
     reward: Float32Array,
     advantage: Float32Array,
     diversity: Float32Array,
+    dtype: FloatDType,
   ): void;
   diversityReward(embeddings: T, baselines: T | undefined): [reward: T, advantage: T, diversity: T];
-  lerpNow(a: Float32Array, b: Float32Array, weight: number, out: Float32Array): void;
+  lerpNow(a: HostElements, b: HostElements, weight: number, out: HostElements, dtype: FloatDType): void;
   lerp(a: T, b: T, weight: number): T;
-  weightedAverageNow(arrays: readonly Float32Array[], weights: readonly number[], out: Float32Array): void;
+  weightedAverageNow(
+    arrays: readonly HostElements[],
+    weights: readonly number[],
+    out: HostElements,
+    dtype: FloatDType,
+  ): void;
   weightedAverage(tensors: readonly T[], weights: readonly number[]): T;
 }
 

@@ -34,12 +34,12 @@ export function expectInteger(argument: string, value: unknown, low: number): as
   }
 }
 
-interface Dimension {
+export interface Dimension {
   readonly name: string;
   readonly size: number;
 }
 
-function expectLength(argument: string, length: number, dimensions: readonly Dimension[]): void {
+export function expectLength(argument: string, length: number, dimensions: readonly Dimension[]): void {
   const size = dimensions.reduce((product, dimension) => product * dimension.size, 1);
   if (length === size) return;
   const names = dimensions.map((dimension) => dimension.name).join(', ');
@@ -49,7 +49,7 @@ function expectLength(argument: string, length: number, dimensions: readonly Dim
 }
 
 /** Throws ValueError for an array whose buffer was transferred: it looks like an empty one. */
-function expectMemory(argument: string, value: Float32Array | Int32Array): void {
+export function expectMemory(argument: string, value: ArrayBufferView & { readonly length: number }): void {
   if (value.length > 0) return;
   try {
     new Uint8Array(value.buffer);
@@ -114,9 +114,12 @@ export function expectAgreement(argument: string, given: number | undefined, act
 }
 
 /** The rows of logits [rows, vocab] in a flat array, for other arguments to be measured by. */
-export function logitsOf(argument: string, value: unknown, vocab: unknown): { rows: Dimension; vocab: Dimension } {
+export function logitsOf(
+  argument: string,
+  value: { readonly length: number },
+  vocab: unknown,
+): { rows: Dimension; vocab: Dimension } {
   expectInteger('vocab', vocab, 1);
-  expectFloats(argument, value);
   if (value.length % vocab !== 0) {
     throw new ShapeError(
       `${argument}: expected a multiple of vocab = ${vocab} elements, got ${value.length}`,

@@ -10,6 +10,7 @@ import {
   logitsOf,
   scaleFor,
 } from './arguments.ts';
+import { type ElementOption, elementsOf, elementType, type FloatArray, type Like, newLike } from './host-elements.ts';
 
 export type { Divergence } from '../native.ts';
 
@@ -31,12 +32,20 @@ export interface DistillationOptions<F, I> {
   policy?: { tokens: I; coefficients: F };
 }
 
-export interface DistillationLossOptions extends DistillationOptions<Float32Array, Int32Array> {
-  /** Size of the vocabulary; rows = length / vocab. */
-  vocab: number;
-  /** Where the gradient goes: as long as `student`, and either memory of its own or exactly one of the inputs. */
-  out?: Float32Array;
-}
+/** `G` is the kind of array that the gradient is. */
+export type DistillationLossOptions<
+  A extends FloatArray = Float32Array,
+  G extends FloatArray = Like<A>,
+> = ElementOption<A> &
+  DistillationOptions<Float32Array, Int32Array> & {
+    /** Size of the vocabulary; rows = length / vocab. */
+    vocab: number;
+    /**
+     * Where the gradient goes: as long as `student`, and either memory of its own or exactly one of the inputs. Of their
+     * kind, or a Float32Array, which takes the gradient unrounded. Default: a new array of their kind.
+     */
+    out?: G;
+  };
 
 export interface DistillationResult<L, F, G = F> {
   /** Σ_r weights[r] · perToken[r] − Σ_r coefficients[r] · log p_r(tokens[r]), rounded to float32; [1] as a Tensor. */
@@ -57,7 +66,8 @@ export interface DistillationResult<L, F, G = F> {
  * A token that is −∞ in any of the inputs leaves the support of both distributions, which are renormalised; its gradient
  * is 0. A row of weight 0 and coefficient 0 is not read: its perToken, entropy and gradient are 0.
  *
- * With typed arrays: float32 [rows, vocab], row-major; runs now, and `grad` is `out` or a new array. With Tensors: all
+ * With typed arrays: [rows, vocab], row-major, all Float32Arrays, all Uint16Arrays of the `dtype` 'bf16' or 'f16', or all
+ * Float16Arrays; runs now, and `grad` is `out` or a new array. Arithmetic is float32, whatever the inputs are. With Tensors: all
  * logits float32 or all bfloat16, [rows, vocab]; returns Tensors at once and runs in queue order. Both give the same
  * numbers.
  *
@@ -65,12 +75,12 @@ export interface DistillationResult<L, F, G = F> {
  * @throws ValueError for an option out of range, NaN or +∞ in a logit, an empty support, a token out of range, or one
  *   outside the support whose coefficient is not 0. With Tensors, what is wrong with the data rejects at `read()`.
  */
-export function distillationLoss(
-  student: Float32Array,
-  cond: Float32Array,
-  uncond: Float32Array | null,
-  options: DistillationLossOptions,
-): DistillationResult<number, Float32Array>;
+export function distillationLoss<A extends FloatArray, G extends Like<A> | Float32Array = Like<A>>(
+  student: A,
+  cond: Like<A>,
+  uncond: Like<A> | null,
+  options: DistillationLossOptions<A, G>,
+): DistillationResult<number, Float32Array, G>;
 export function distillationLoss<C extends ComputeType>(
   student: Tensor<C>,
   cond: Tensor<C>,
@@ -78,13 +88,13 @@ export function distillationLoss<C extends ComputeType>(
   options: DistillationOptions<Tensor, Tensor<'int32'>>,
 ): DistillationResult<Tensor, Tensor, Tensor<C>>;
 export function distillationLoss(
-  student: Float32Array | Tensor<ComputeType>,
-  cond: Float32Array | Tensor<ComputeType>,
-  uncond: Float32Array | Tensor<ComputeType> | null,
-  options: DistillationLossOptions | DistillationOptions<Tensor, Tensor<'int32'>>,
-): DistillationResult<number, Float32Array> | DistillationResult<Tensor, Tensor, Tensor<ComputeType>> {
+  student: FloatArray | Tensor<ComputeType>,
+  cond: FloatArray | Tensor<ComputeType>,
+  uncond: FloatArray | Tensor<ComputeType> | null,
+  options: DistillationLossOptions<FloatArray, FloatArray> | DistillationOptions<Tensor, Tensor<'int32'>>,
+): DistillationResult<number, Float32Array, FloatArray> | DistillationResult<Tensor, Tensor, Tensor<ComputeType>> {
   const names = ['vocab', 'scale', 'temperature', 'divergence', 'jsdWeight', 'weights', 'policy'];
-  expectOptions('options', options, student instanceof Tensor ? names : ['out', ...names]);
+  expectOptions('options', options, student instanceof Tensor ? names : ['dtype', 'out', ...names]);
   const { temperature = 1, divergence = 'reverse', jsdWeight = 0.5, weights, policy } = options;
   if (policy !== undefined) expectOptions('policy', policy, ['tokens', 'coefficients']);
   const scale = scaleFor<number | Float32Array | Tensor>(options.scale, uncond !== null);
@@ -121,12 +131,15 @@ export function distillationLoss(
     };
   }
 
-  const { vocab: width, out } = options as DistillationLossOptions;
-  const { rows, vocab } = logitsOf('student', student, width);
-  const grad = out ?? new Float32Array(student.length);
-  expectFloats('cond', cond, rows, vocab);
-  if (uncond !== null) expectFloats('uncond', uncond, rows, vocab);
-  expectFloats('out', grad, rows, vocab);
+  const { vocab: width, dtype, out } = options as DistillationLossOptions<FloatArray, FloatArray>;
+  const type = elementType('student', student, dtype);
+  const own = elementsOf('student', student, type);
+  const { rows, vocab } = logitsOf('student', own, width);
+  const grad = out ?? newLike(student, own.length);
+  const gradType = grad instanceof Float32Array ? 'float32' : type;
+  const teacher = elementsOf('cond', cond, type, rows, vocab);
+  const other = uncond === null ? null : elementsOf('uncond', uncond, type, rows, vocab);
+  const gradient = elementsOf('out', grad, gradType, rows, vocab);
   if (typeof scale !== 'number') expectFloats('scale', scale, rows);
   if (weights !== undefined) expectFloats('weights', weights, rows);
   if (policy !== undefined) {
@@ -137,9 +150,9 @@ export function distillationLoss(
   const perToken = new Float32Array(rows.size);
   const entropy = new Float32Array(rows.size);
   const loss = native.distillationLossNow(
-    student,
-    cond,
-    uncond,
+    own,
+    teacher,
+    other,
     width,
     scale,
     temperature,
@@ -150,7 +163,9 @@ export function distillationLoss(
     coefficients,
     perToken,
     entropy,
-    grad,
+    gradient,
+    type,
+    gradType,
   );
   return { loss, perToken, entropy, grad };
 }

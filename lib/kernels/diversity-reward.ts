@@ -9,8 +9,9 @@ import {
   expectOptions,
   expectTensor,
 } from './arguments.ts';
+import { type ElementOption, elementsOf, elementType, type FloatArray } from './host-elements.ts';
 
-export interface DiversityRewardOptions {
+export type DiversityRewardOptions<A extends FloatArray = Float32Array> = ElementOption<A> & {
   prompts: number;
   /** Generations per prompt, at least 2. */
   samples: number;
@@ -18,7 +19,7 @@ export interface DiversityRewardOptions {
   dimensions: number;
   /** One per prompt, used instead of the built-in baselines. They must not depend on the generations rewarded. */
   baselines?: Float32Array;
-}
+};
 
 export interface DiversityRewardResult<F> {
   /** [prompts, samples]: mean distance of a generation to the others of its prompt. */
@@ -37,27 +38,29 @@ export interface DiversityRewardResult<F> {
  * baseline of generation i is the mean distance over the pairs without i; for two samples, the mean diversity of the
  * other prompts (0 if there is none); or what `baselines` gives.
  *
- * With typed arrays: `embeddings` is float32 [prompts, samples, dimensions], row-major; runs now. With Tensors: float32
+ * With typed arrays: `embeddings` is [prompts, samples, dimensions], row-major, a Float32Array, a Uint16Array of the
+ * `dtype` 'bf16' or 'f16', or a Float16Array; runs now. With Tensors: float32
  * or bfloat16 [prompts, samples, dimensions], `baselines` [prompts]; returns Tensors at once and runs in queue order.
  *
  * @throws ShapeError for fewer than two samples, for more than 1,024 on CUDA, and for lengths that do not fit, DTypeError for other element types.
  * @throws ValueError for NaN or an infinity in the embeddings or baselines; with Tensors at `read()`.
  */
-export function diversityReward(
-  embeddings: Float32Array,
-  options: DiversityRewardOptions,
+export function diversityReward<A extends FloatArray>(
+  embeddings: A,
+  options: DiversityRewardOptions<A>,
 ): DiversityRewardResult<Float32Array>;
 export function diversityReward(
   embeddings: Tensor<ComputeType>,
   options?: { prompts?: number; samples?: number; dimensions?: number; baselines?: Tensor },
 ): DiversityRewardResult<Tensor>;
 export function diversityReward(
-  embeddings: Float32Array | Tensor<ComputeType>,
+  embeddings: FloatArray | Tensor<ComputeType>,
   options:
-    | DiversityRewardOptions
+    | DiversityRewardOptions<FloatArray>
     | { prompts?: number; samples?: number; dimensions?: number; baselines?: Tensor } = {},
 ): DiversityRewardResult<Float32Array> | DiversityRewardResult<Tensor> {
-  expectOptions('options', options, ['prompts', 'samples', 'dimensions', 'baselines']);
+  const names = ['prompts', 'samples', 'dimensions', 'baselines'];
+  expectOptions('options', options, embeddings instanceof Tensor ? names : ['dtype', ...names]);
   const { prompts, samples, dimensions, baselines } = options as Partial<Omit<DiversityRewardOptions, 'baselines'>> & {
     baselines?: Float32Array | Tensor;
   };
@@ -81,9 +84,11 @@ export function diversityReward(
     throw new ShapeError(`samples: expected at least 2 per prompt, to compare them, got ${samples}`, 'samples');
   }
   const rows = { name: 'prompts', size: prompts };
-  expectFloats(
+  const type = elementType('embeddings', embeddings, (options as DiversityRewardOptions<FloatArray>).dtype);
+  const elements = elementsOf(
     'embeddings',
     embeddings,
+    type,
     rows,
     { name: 'samples', size: samples },
     { name: 'dimensions', size: dimensions },
@@ -92,6 +97,6 @@ export function diversityReward(
   const reward = new Float32Array(prompts * samples);
   const advantage = new Float32Array(prompts * samples);
   const diversity = new Float32Array(prompts);
-  native.diversityRewardNow(embeddings, prompts, samples, dimensions, baselines, reward, advantage, diversity);
+  native.diversityRewardNow(elements, prompts, samples, dimensions, baselines, reward, advantage, diversity, type);
   return { reward, advantage, diversity };
 }

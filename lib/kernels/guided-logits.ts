@@ -1,21 +1,23 @@
 import { native } from '../native.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import { expectAgreement, expectElements, expectFloats, expectOptions, expectTensor, logitsOf } from './arguments.ts';
+import { type ElementOption, elementsOf, elementType, type FloatArray, type Like, newLike } from './host-elements.ts';
 
-export interface GuidedLogitsOptions {
+export type GuidedLogitsOptions<A extends FloatArray = Float32Array> = ElementOption<A> & {
   /** Size of the vocabulary; rows = length / vocab. */
   vocab: number;
   /** Where the result goes: as long as `cond`, and either memory of its own or exactly `cond` or `uncond`. */
-  out?: Float32Array;
-}
+  out?: Like<A>;
+};
 
 /**
  * Classifier-free guidance: guided = uncond + scale · (cond − uncond), for rows of logits (Ho and Salimans, 2022; for
  * autoregressive models arXiv 2410.06084). Scale 0 gives `uncond` and 1 gives `cond`, bit for bit; more than 1 guides.
  * A token that is −∞ in either branch is −∞ in the result.
  *
- * With typed arrays: `cond` and `uncond` are float32 [rows, vocab], row-major, `scale` is a number or a Float32Array
- * with one per row; runs now and returns `out`, or a new array. With Tensors: both float32 or both
+ * With typed arrays: `cond` and `uncond` are [rows, vocab], row-major, both Float32Arrays, both Uint16Arrays of the
+ * `dtype` 'bf16' or 'f16', or both Float16Arrays; `scale` is a number or a Float32Array with one per row; runs now and
+ * returns `out`, or a new array of their kind. Arithmetic is float32, rounded once. With Tensors: both float32 or both
  * bfloat16, [rows, vocab], `scale` a number or a Tensor [rows]; returns a Tensor of their type at once and runs in queue
  * order.
  *
@@ -24,12 +26,12 @@ export interface GuidedLogitsOptions {
  *   overlaps an input in part. With Tensors, what is wrong with the data rejects at `read()`. After such an error the
  *   content of `out` is undefined.
  */
-export function guidedLogits(
-  cond: Float32Array,
-  uncond: Float32Array,
+export function guidedLogits<A extends FloatArray>(
+  cond: A,
+  uncond: Like<A>,
   scale: number | Float32Array,
-  options: GuidedLogitsOptions,
-): Float32Array;
+  options: GuidedLogitsOptions<A>,
+): Like<A>;
 export function guidedLogits<C extends ComputeType>(
   cond: Tensor<C>,
   uncond: Tensor<C>,
@@ -37,11 +39,11 @@ export function guidedLogits<C extends ComputeType>(
   options?: { vocab?: number },
 ): Tensor<C>;
 export function guidedLogits(
-  cond: Float32Array | Tensor<ComputeType>,
-  uncond: Float32Array | Tensor<ComputeType>,
+  cond: FloatArray | Tensor<ComputeType>,
+  uncond: FloatArray | Tensor<ComputeType>,
   scale: number | Float32Array | Tensor,
-  options?: GuidedLogitsOptions | { vocab?: number },
-): Float32Array | Tensor<ComputeType> {
+  options?: GuidedLogitsOptions<FloatArray> | { vocab?: number },
+): FloatArray | Tensor<ComputeType> {
   if (cond instanceof Tensor) {
     expectElements('cond', cond);
     expectTensor('uncond', uncond, cond.dtype);
@@ -51,13 +53,14 @@ export function guidedLogits(
     const factor = typeof scale === 'number' ? scale : scale.handle;
     return new Tensor(native.guidedLogits(cond.handle, uncond.handle, factor), cond.dtype);
   }
-  expectOptions('options', options, ['vocab', 'out']);
-  const { vocab: width, out: given } = options as GuidedLogitsOptions;
-  const { rows, vocab } = logitsOf('cond', cond, width);
-  const out = given ?? new Float32Array(cond.length);
-  expectFloats('uncond', uncond, rows, vocab);
-  expectFloats('out', out, rows, vocab);
+  expectOptions('options', options, ['vocab', 'dtype', 'out']);
+  const { vocab: width, dtype, out: given } = options as GuidedLogitsOptions<FloatArray>;
+  const type = elementType('cond', cond, dtype);
+  const own = elementsOf('cond', cond, type);
+  const { rows, vocab } = logitsOf('cond', own, width);
+  const other = elementsOf('uncond', uncond, type, rows, vocab);
   if (typeof scale !== 'number') expectFloats('scale', scale, rows);
-  native.guidedLogitsNow(cond, uncond, scale, width, out);
+  const out = given ?? newLike(cond, own.length);
+  native.guidedLogitsNow(own, other, scale, width, elementsOf('out', out, type, rows, vocab), type);
   return out;
 }

@@ -10,6 +10,7 @@ import {
   logitsOf,
   scaleFor,
 } from './arguments.ts';
+import { type ElementOption, elementsOf, elementType, type FloatArray, type Like } from './host-elements.ts';
 
 /** How tokens are drawn; `S` is a scale per row, `C` a counter per row. */
 export interface DrawOptions<S, C> {
@@ -29,10 +30,11 @@ export interface DrawOptions<S, C> {
   offset?: number | C;
 }
 
-export interface SampleGuidedOptions extends DrawOptions<Float32Array, Int32Array> {
-  /** Size of the vocabulary; rows = length / vocab. */
-  vocab: number;
-}
+export type SampleGuidedOptions<A extends FloatArray = Float32Array> = ElementOption<A> &
+  DrawOptions<Float32Array, Int32Array> & {
+    /** Size of the vocabulary; rows = length / vocab. */
+    vocab: number;
+  };
 
 /**
  * Combines two branches as `guidedLogits` does and draws one token per row from softmax(guided / temperature): top-k,
@@ -40,17 +42,18 @@ export interface SampleGuidedOptions extends DrawOptions<Float32Array, Int32Arra
  * float32 logits. `logProbs` are those of the distribution drawn from, after truncation, in nats. `uncond` null: no
  * guidance, one branch.
  *
- * With typed arrays: float32 [rows, vocab], row-major; runs now. With Tensors: both float32 or both bfloat16,
+ * With typed arrays: [rows, vocab], row-major, both Float32Arrays, both Uint16Arrays of the `dtype` 'bf16' or 'f16', or
+ * both Float16Arrays; runs now. With Tensors: both float32 or both bfloat16,
  * [rows, vocab]; returns Tensors [rows] at once and runs in queue order.
  *
  * @throws ShapeError, DTypeError for arguments that do not fit each other.
  * @throws ValueError for an option out of range, NaN or +∞ in a logit, and a row without any finite logit. With
  *   Tensors, what is wrong with the data rejects at `read()`.
  */
-export function sampleGuided(
-  cond: Float32Array,
-  uncond: Float32Array | null,
-  options: SampleGuidedOptions,
+export function sampleGuided<A extends FloatArray>(
+  cond: A,
+  uncond: Like<A> | null,
+  options: SampleGuidedOptions<A>,
 ): { tokens: Int32Array; logProbs: Float32Array };
 export function sampleGuided<C extends ComputeType>(
   cond: Tensor<C>,
@@ -58,12 +61,12 @@ export function sampleGuided<C extends ComputeType>(
   options: DrawOptions<Tensor, Tensor<'int32'>>,
 ): { tokens: Tensor<'int32'>; logProbs: Tensor };
 export function sampleGuided(
-  cond: Float32Array | Tensor<ComputeType>,
-  uncond: Float32Array | Tensor<ComputeType> | null,
-  options: SampleGuidedOptions | DrawOptions<Tensor, Tensor<'int32'>>,
+  cond: FloatArray | Tensor<ComputeType>,
+  uncond: FloatArray | Tensor<ComputeType> | null,
+  options: SampleGuidedOptions<FloatArray> | DrawOptions<Tensor, Tensor<'int32'>>,
 ): { tokens: Int32Array; logProbs: Float32Array } | { tokens: Tensor<'int32'>; logProbs: Tensor } {
   const names = ['vocab', 'scale', 'temperature', 'topK', 'topP', 'seed', 'offset'];
-  expectOptions('options', options, names);
+  expectOptions('options', options, cond instanceof Tensor ? names : ['dtype', ...names]);
   const { temperature = 1, topK, topP, seed, offset = 0 } = options;
   const scale = scaleFor<number | Float32Array | Tensor>(options.scale, uncond !== null);
   if (cond instanceof Tensor) {
@@ -84,13 +87,15 @@ export function sampleGuided(
     );
     return { tokens: new Tensor(tokens, 'int32'), logProbs: new Tensor(logProbs, 'float32') };
   }
-  const { vocab: width } = options as SampleGuidedOptions;
-  const { rows, vocab } = logitsOf('cond', cond, width);
-  if (uncond !== null) expectFloats('uncond', uncond, rows, vocab);
+  const { vocab: width, dtype } = options as SampleGuidedOptions<FloatArray>;
+  const type = elementType('cond', cond, dtype);
+  const own = elementsOf('cond', cond, type);
+  const { rows, vocab } = logitsOf('cond', own, width);
+  const other = uncond === null ? null : elementsOf('uncond', uncond, type, rows, vocab);
   if (typeof scale !== 'number') expectFloats('scale', scale, rows);
   if (typeof offset !== 'number') expectInts('offset', offset, rows);
   const tokens = new Int32Array(rows.size);
   const logProbs = new Float32Array(rows.size);
-  native.sampleGuidedNow(cond, uncond, scale, width, temperature, topK, topP, seed, offset, tokens, logProbs);
+  native.sampleGuidedNow(own, other, scale, width, temperature, topK, topP, seed, offset, tokens, logProbs, type);
   return { tokens, logProbs };
 }

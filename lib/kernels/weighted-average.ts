@@ -1,8 +1,9 @@
 import { ShapeError, ValueError } from '../errors.ts';
 import { native } from '../native.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { described, expectFloats, expectOptions, expectStored, expectTensor, type StoredType } from './arguments.ts';
-import type { MergeOptions } from './lerp.ts';
+import { described, expectOptions, expectStored, expectTensor, type StoredType } from './arguments.ts';
+import { elementsOf, elementType, type FloatArray, type Like, newLike } from './host-elements.ts';
+import type { MergeArguments, MergeOptions } from './lerp.ts';
 
 /**
  * The average Σ_i weights[i] · arrays[i] / Σ_i weights[i], element by element, computed in float64 and rounded once.
@@ -10,28 +11,28 @@ import type { MergeOptions } from './lerp.ts';
  * read; weights that leave one array give it bit for bit. On CUDA more than 128 arrays are taken 128 at a time, with a
  * rounding after each.
  *
- * With typed arrays: one or more Float32Arrays of one length; runs now and returns `out`, or a new array. With Tensors:
- * of one shape and type, float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
+ * With typed arrays: one or more of one length, all Float32Arrays, all Uint16Arrays of the `dtype` 'bf16' or 'f16', or
+ * all Float16Arrays; runs now and returns `out`, or a new array of their kind. With Tensors: of one shape and type, float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
  *
  * @throws ShapeError, DTypeError for inputs that do not fit each other, or as many weights as there are arrays not given.
  * @throws ValueError for weights that are not finite or add up to 0, and an `out` that overlaps an input in part.
  */
-export function weightedAverage(
-  arrays: readonly Float32Array[],
+export function weightedAverage<A extends FloatArray>(
+  arrays: readonly [A, ...Like<A>[]] | readonly A[],
   weights: readonly number[],
-  options?: MergeOptions,
-): Float32Array;
+  ...options: MergeArguments<A>
+): Like<A>;
 export function weightedAverage<D extends StoredType>(
   arrays: readonly Tensor<D>[],
   weights: readonly number[],
 ): Tensor<D>;
 export function weightedAverage(
-  arrays: readonly Float32Array[] | readonly Tensor<StoredType>[],
+  arrays: readonly FloatArray[] | readonly Tensor<StoredType>[],
   weights: readonly number[],
-  options: MergeOptions = {},
-): Float32Array | Tensor<StoredType> {
+  options: object = {},
+): FloatArray | Tensor<StoredType> {
   if (!Array.isArray(arrays)) {
-    throw new ValueError(`arrays: expected an array of Float32Arrays or Tensors, got ${described(arrays)}`, 'arrays');
+    throw new ValueError(`arrays: expected an array of typed arrays or Tensors, got ${described(arrays)}`, 'arrays');
   }
   if (!Array.isArray(weights)) {
     throw new ValueError(`weights: expected an array of numbers, got ${described(weights)}`, 'weights');
@@ -51,15 +52,13 @@ export function weightedAverage(
     });
     return new Tensor(native.weightedAverage(handles, weights), dtype);
   }
-  expectOptions('options', options, ['out']);
-  expectFloats('arrays[0]', first);
-  const elements = { name: 'elements', size: first.length };
-  const inputs = arrays.map((array, i) => {
-    expectFloats(`arrays[${i}]`, array, elements);
-    return array;
-  });
-  const { out = new Float32Array(first.length) } = options;
-  expectFloats('out', out, elements);
-  native.weightedAverageNow(inputs, weights, out);
+  expectOptions('options', options, ['dtype', 'out']);
+  const { dtype, out: given } = options as MergeOptions<FloatArray>;
+  const type = elementType('arrays[0]', first, dtype);
+  const size = elementsOf('arrays[0]', first, type).length;
+  const elements = { name: 'elements', size };
+  const inputs = arrays.map((array, i) => elementsOf(`arrays[${i}]`, array, type, elements));
+  const out = given ?? newLike(first as FloatArray, size);
+  native.weightedAverageNow(inputs, weights, elementsOf('out', out, type, elements), type);
   return out;
 }

@@ -167,10 +167,17 @@ Span<int32_t> ints_of(const Napi::Value& value, const char* argument, int64_t le
   return array_of<int32_t>(value, argument, length, napi_int32_array, "Int32Array");
 }
 
-void refuse_overlap(const Span<float>& out, const Span<float>& in, const char* in_name) {
-  const float *out_end = out.data + out.length, *in_end = in.data + in.length;
-  if (out.data < in_end && in.data < out_end && !(out.data == in.data && out.length == in.length))
-    fail(CFGD_VALUE, "out", "expected memory of its own or exactly that of %s, got a partial overlap", in_name);
+Span<float> host_elements_of(const Napi::Value& value, const char* argument, DType dtype, int64_t length) {
+  if (dtype == DType::f32) return floats_of(value, argument, length);
+  const Span<uint16_t> halves = array_of<uint16_t>(value, argument, length, napi_uint16_array, "Uint16Array");
+  return {reinterpret_cast<float*>(halves.data), halves.length, sizeof(uint16_t)};
+}
+
+DType host_dtype_of(const Napi::Value& value, const char* argument) {
+  const DType dtype = dtype_of(value);
+  if (dtype == DType::i32)
+    fail(CFGD_DTYPE, argument, "expected 'float32', 'float16' or 'bfloat16', got '%s'", name_of(dtype));
+  return dtype;
 }
 
 int64_t rows_of(int64_t length, int64_t vocab, const char* argument) {

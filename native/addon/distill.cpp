@@ -34,14 +34,22 @@ void expect_both(const Napi::Value& tokens, const Napi::Value& coefficients) {
 }
 
 // (student, cond, uncond | null, vocab, scale, temperature, divergence, jsdWeight, weights?, tokens?, coefficients?,
-//  perToken, entropy, grad): the loss.
+//  perToken, entropy, grad, dtype, gradDtype: dtype or float32): the loss.
 Napi::Value distillation_loss_now(const Napi::CallbackInfo& info) {
   DistillationLossArgs args{};
   args.vocab = integer_of(info[3], "vocab", 1, INT32_MAX);
-  const Span<float> student = floats_of(info[0], "student");
+  const DType dtype = host_dtype_of(info[14], "dtype"), grad_dtype = host_dtype_of(info[15], "gradDtype");
+  if (grad_dtype != dtype && grad_dtype != DType::f32)
+    fail(CFGD_DTYPE, "gradDtype", "expected float32 or that of the logits, %s, got %s", name_of(dtype), name_of(grad_dtype));
+  const Span<float> student = host_elements_of(info[0], "student", dtype);
   args.rows = rows_of(student.length, args.vocab, "student");
-  const Span<float> grad = floats_of(info[13], "out", student.length);
-  // An input of one value per row or more; the gradient may not be written over part of it.
+  const Span<float> grad = host_elements_of(info[13], "out", grad_dtype, student.length);
+  // The gradient may not be written over part of an input.
+  const auto logits = [&](const Napi::Value& value, const char* name) {
+    const Span<float> span = host_elements_of(value, name, dtype, student.length);
+    refuse_overlap(grad, span, name);
+    return span.data;
+  };
   const auto input = [&](const Napi::Value& value, const char* name, int64_t length) {
     const Span<float> span = floats_of(value, name, length);
     refuse_overlap(grad, span, name);
@@ -49,8 +57,8 @@ Napi::Value distillation_loss_now(const Napi::CallbackInfo& info) {
   };
   refuse_overlap(grad, student, "student");
   args.student = student.data;
-  args.cond = input(info[1], "cond", student.length);
-  if (!is_absent(info[2])) args.uncond = input(info[2], "uncond", student.length);
+  args.cond = logits(info[1], "cond");
+  if (!is_absent(info[2])) args.uncond = logits(info[2], "uncond");
   if (info[4].IsNumber())
     args.scale = finite_of(info[4], "scale");
   else
@@ -60,16 +68,19 @@ Napi::Value distillation_loss_now(const Napi::CallbackInfo& info) {
   expect_both(info[9], info[10]);
   if (!is_absent(info[9])) {
     const Span<int32_t> tokens = ints_of(info[9], "policy.tokens", args.rows);
-    refuse_overlap(grad, {reinterpret_cast<float*>(tokens.data), tokens.length}, "policy.tokens");
+    refuse_overlap(grad, tokens, "policy.tokens");
     args.tokens = tokens.data;
     args.coefficients = input(info[10], "policy.coefficients", args.rows);
   }
   args.per_token = floats_of(info[11], "perToken", args.rows).data;
   args.entropy = floats_of(info[12], "entropy", args.rows).data;
-  args.grad = grad.data;
+  if (grad_dtype == dtype)
+    args.grad = grad.data;
+  else
+    args.wide_grad = grad.data;
   float loss = 0;
   args.loss = &loss;
-  run_now(Op::distillation_loss, bytes_of(args));
+  run_now({Op::distillation_loss, dtype}, bytes_of(args));
   return Napi::Number::New(info.Env(), loss);
 }
 

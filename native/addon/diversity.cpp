@@ -12,7 +12,7 @@ void expect_pairs(int64_t samples) {
          static_cast<long long>(samples));
 }
 
-// (embeddings, prompts, samples, dimensions, baselines?, reward, advantage, diversity)
+// (embeddings, prompts, samples, dimensions, baselines?, reward, advantage, diversity, dtype)
 Napi::Value diversity_reward_now(const Napi::CallbackInfo& info) {
   DiversityRewardArgs args{};
   args.prompts = integer_of(info[1], "prompts", 1, INT32_MAX);
@@ -20,12 +20,13 @@ Napi::Value diversity_reward_now(const Napi::CallbackInfo& info) {
   args.dimensions = integer_of(info[3], "dimensions", 1, INT32_MAX);
   expect_pairs(args.samples);
   const Shape shape{args.prompts, args.samples, args.dimensions};
-  args.embeddings = floats_of(info[0], "embeddings", shape.elements()).data;
+  const DType dtype = host_dtype_of(info[8], "dtype");
+  args.embeddings = host_elements_of(info[0], "embeddings", dtype, shape.elements()).data;
   if (!is_absent(info[4])) args.baselines = floats_of(info[4], "baselines", args.prompts).data;
   args.reward = floats_of(info[5], "reward", args.prompts * args.samples).data;
   args.advantage = floats_of(info[6], "advantage", args.prompts * args.samples).data;
   args.diversity = floats_of(info[7], "diversity", args.prompts).data;
-  run_now(Op::diversity_reward, bytes_of(args));
+  run_now({Op::diversity_reward, dtype}, bytes_of(args));
   return info.Env().Undefined();
 }
 

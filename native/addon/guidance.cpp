@@ -20,13 +20,15 @@ DrawOptions draw_options(const Napi::Value& temperature, const Napi::Value& top_
   return draw;
 }
 
-// (cond, uncond, scale: number | Float32Array, vocab, out): typed arrays, now.
+// (cond, uncond, scale: number | Float32Array, vocab, out, dtype): typed arrays, now.
 Napi::Value guided_logits_now(const Napi::CallbackInfo& info) {
   GuidedLogitsArgs args{};
   args.vocab = integer_of(info[3], "vocab", 1, INT32_MAX);
-  const Span<float> cond = floats_of(info[0], "cond");
+  const DType dtype = host_dtype_of(info[5], "dtype");
+  const Span<float> cond = host_elements_of(info[0], "cond", dtype);
   args.rows = rows_of(cond.length, args.vocab, "cond");
-  const Span<float> uncond = floats_of(info[1], "uncond", cond.length), out = floats_of(info[4], "out", cond.length);
+  const Span<float> uncond = host_elements_of(info[1], "uncond", dtype, cond.length);
+  const Span<float> out = host_elements_of(info[4], "out", dtype, cond.length);
   refuse_overlap(out, cond, "cond");
   refuse_overlap(out, uncond, "uncond");
   if (info[2].IsNumber()) {
@@ -39,7 +41,7 @@ Napi::Value guided_logits_now(const Napi::CallbackInfo& info) {
   args.cond = cond.data;
   args.uncond = uncond.data;
   args.out = out.data;
-  run_now(Op::guided_logits, bytes_of(args));
+  run_now({Op::guided_logits, dtype}, bytes_of(args));
   return info[4];
 }
 
@@ -67,14 +69,16 @@ Napi::Value guided_logits(const Napi::CallbackInfo& info) {
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
-// (cond, uncond | null, scale, vocab, temperature, topK, topP, seed, offset: number | Int32Array, tokens, logProbs)
+// (cond, uncond | null, scale, vocab, temperature, topK, topP, seed, offset: number | Int32Array, tokens, logProbs,
+//  dtype)
 Napi::Value sample_guided_now(const Napi::CallbackInfo& info) {
   SampleGuidedArgs args{};
   args.vocab = integer_of(info[3], "vocab", 1, INT32_MAX);
-  const Span<float> cond = floats_of(info[0], "cond");
+  const DType dtype = host_dtype_of(info[11], "dtype");
+  const Span<float> cond = host_elements_of(info[0], "cond", dtype);
   args.rows = rows_of(cond.length, args.vocab, "cond");
   args.cond = cond.data;
-  if (!is_absent(info[1])) args.uncond = floats_of(info[1], "uncond", cond.length).data;
+  if (!is_absent(info[1])) args.uncond = host_elements_of(info[1], "uncond", dtype, cond.length).data;
   if (info[2].IsNumber())
     args.scale = finite_of(info[2], "scale");
   else
@@ -86,7 +90,7 @@ Napi::Value sample_guided_now(const Napi::CallbackInfo& info) {
     args.counters = ints_of(info[8], "offset", args.rows).data;
   args.tokens = ints_of(info[9], "tokens", args.rows).data;
   args.log_probs = floats_of(info[10], "logProbs", args.rows).data;
-  run_now(Op::sample_guided, bytes_of(args));
+  run_now({Op::sample_guided, dtype}, bytes_of(args));
   return info.Env().Undefined();
 }
 

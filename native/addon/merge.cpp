@@ -15,13 +15,14 @@ double weight_of(const Napi::Value& value, const char* argument) {
   return weight;
 }
 
-// (a, b, weight, out): typed arrays, now.
+// (a, b, weight, out, dtype): typed arrays, now.
 Napi::Value lerp_now(const Napi::CallbackInfo& info) {
-  const Span<float> a = floats_of(info[0], "a"), b = floats_of(info[1], "b", a.length);
-  const Span<float> out = floats_of(info[3], "out", a.length);
+  const DType dtype = host_dtype_of(info[4], "dtype");
+  const Span<float> a = host_elements_of(info[0], "a", dtype), b = host_elements_of(info[1], "b", dtype, a.length);
+  const Span<float> out = host_elements_of(info[3], "out", dtype, a.length);
   refuse_overlap(out, a, "a");
   refuse_overlap(out, b, "b");
-  run_now(Op::lerp, bytes_of(LerpArgs{a.data, b.data, out.data, weight_of(info[2], "weight"), a.length}));
+  run_now({Op::lerp, dtype}, bytes_of(LerpArgs{a.data, b.data, out.data, weight_of(info[2], "weight"), a.length}));
   return info.Env().Undefined();
 }
 
@@ -84,19 +85,20 @@ std::vector<std::byte> average_args(float* out, int64_t n, const std::vector<con
   return bytes;
 }
 
-// (arrays, weights, out): typed arrays, now.
+// (arrays, weights, out, dtype): typed arrays, now.
 Napi::Value weighted_average_now(const Napi::CallbackInfo& info) {
   const Napi::Array list = list_of(info[0], "arrays");
   const std::vector<double> weights = shares_of(info[1], list.Length());
-  const Span<float> out = floats_of(info[2], "out");
+  const DType dtype = host_dtype_of(info[3], "dtype");
+  const Span<float> out = host_elements_of(info[2], "out", dtype);
   std::vector<const float*> inputs;
   for (uint32_t i = 0; i < list.Length(); i++) {
     const std::string name = "arrays[" + std::to_string(i) + "]";
-    const Span<float> input = floats_of(list.Get(i), name.c_str(), out.length);
+    const Span<float> input = host_elements_of(list.Get(i), name.c_str(), dtype, out.length);
     refuse_overlap(out, input, name.c_str());
     inputs.push_back(input.data);
   }
-  run_now(Op::weighted_average, average_args(out.data, out.length, inputs, weights));
+  run_now({Op::weighted_average, dtype}, average_args(out.data, out.length, inputs, weights));
   return info.Env().Undefined();
 }
 

@@ -90,10 +90,9 @@ int32_t synchronize(void*, cfgd_status*) { return CFGD_OK; }
 
 int32_t supports(uint32_t op) {
   const Variant variant = Variant::of_code(op);
-  const auto index = static_cast<uint32_t>(variant.op);
-  if (index >= static_cast<uint32_t>(Op::count) || !table().kernels[index]) return 0;
-  return variant.type == DType::f32 ||
-         ((variant.type == DType::bf16 || variant.type == DType::f16) && has_widened(variant));
+  // float16 tensors can be stored and merged; the other kernels take it in host memory alone.
+  if (variant.type == DType::f16 && variant.op != Op::lerp && variant.op != Op::weighted_average) return 0;
+  return table().find(variant) || has_widened(variant);
 }
 
 // No option that there is means anything here.
@@ -123,11 +122,11 @@ const char* cpu_isa() { return name_of(detect_isa()); }
 
 int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* status) {
   const Variant variant = Variant::of_code(op);
-  const auto index = static_cast<uint32_t>(variant.op);
-  const CpuKernel kernel = index < static_cast<uint32_t>(Op::count) ? table().kernels[index] : nullptr;
-  if (!kernel) return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CPU kernel", op);
+  const CpuKernel kernel = table().find(variant);
+  if (!kernel && variant.type == DType::f32)
+    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u has no CPU kernel", op);
   try {
-    if (variant.type != DType::f32) return launch_widened(variant, args, bytes, status);
+    if (!kernel) return launch_widened(variant, args, bytes, status);
     return kernel(args, bytes, ThreadPool::instance().parallel(), status);
   } catch (const std::bad_alloc&) {
     return cfgd_fail(status, CFGD_MEMORY, "", "out of memory for the scratch space of operation %u", op);

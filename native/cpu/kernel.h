@@ -18,9 +18,20 @@ namespace cfgd {
 
 using CpuKernel = int32_t (*)(const void* args, uint32_t bytes, const Parallel& parallel, cfgd_status* status);
 
-/// Kernels by operation number.
-struct CpuTable {
-  CpuKernel kernels[static_cast<uint32_t>(Op::count)] = {};
+/// Kernels by operation and type of element.
+class CpuTable {
+ public:
+  CpuKernel& at(Variant variant) { return kernels_[row_of(variant.type)][static_cast<uint32_t>(variant.op)]; }
+  /// Null when there is no such operation.
+  CpuKernel find(Variant variant) const {
+    const bool known = static_cast<uint32_t>(variant.op) < static_cast<uint32_t>(Op::count) &&
+                       (variant.type == DType::f32 || variant.type == DType::bf16 || variant.type == DType::f16);
+    return known ? kernels_[row_of(variant.type)][static_cast<uint32_t>(variant.op)] : nullptr;
+  }
+
+ private:
+  static int row_of(DType type) { return type == DType::f32 ? 0 : type == DType::bf16 ? 1 : 2; }
+  CpuKernel kernels_[3][static_cast<uint32_t>(Op::count)] = {};
 };
 
 }  // namespace cfgd
@@ -34,8 +45,8 @@ int32_t adapted(const void* args, uint32_t, const Parallel& parallel, cfgd_statu
   return F(*static_cast<const Args*>(args), parallel, status);
 }
 template <class Args, int32_t (*F)(const Args&, const Parallel&, cfgd_status*)>
-void set(CpuTable& table, Op op) {
-  table.kernels[static_cast<uint32_t>(op)] = adapted<Args, F>;
+void set(CpuTable& table, Variant variant) {
+  table.at(variant) = adapted<Args, F>;
 }
 }  // namespace
 }  // namespace cfgd::CFGD_ISA

@@ -1,21 +1,33 @@
-// Loops over rows of floats, a vector at a time, and sums whose error does not grow with the row.
+// Loops over rows of elements, a vector of floats at a time, and sums whose error does not grow with the row.
 // Included only from per-ISA files (see cpu/kernel.h).
 #pragma once
-#include "cpu/simd.h"
+#include "cpu/elements.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
 
 /// A full vector of a row.
 struct Whole {
-  Vec load(const float* p, float) const { return CFGD_ISA::load(p); }
-  void store(float* p, Vec v) const { CFGD_ISA::store(p, v); }
+  template <class T>
+  Vec load(const T* p, float) const {
+    return CFGD_ISA::load(p);
+  }
+  template <class T>
+  void store(T* p, Vec v) const {
+    CFGD_ISA::store(p, v);
+  }
 };
 /// The last, incomplete one: missing elements read as `fill` and are not written.
 struct Part {
   int n;
-  Vec load(const float* p, float fill) const { return load_part(p, n, fill); }
-  void store(float* p, Vec v) const { store_part(p, v, n); }
+  template <class T>
+  Vec load(const T* p, float fill) const {
+    return load_part(p, n, fill);
+  }
+  template <class T>
+  void store(T* p, Vec v) const {
+    store_part(p, v, n);
+  }
 };
 
 /// Calls body(i, io) for every vector of [begin, end); `io` loads and stores at i.

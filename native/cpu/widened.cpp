@@ -106,7 +106,10 @@ void swap(SampleGuidedArgs& a, Copies& c) {
 void swap(DecodeSampleArgs& a, Copies& c) { c.in(a.logits, a.branches * a.rows * a.vocab); }
 void swap(DistillationLossArgs& a, Copies& c) {
   const int64_t n = a.rows * a.vocab;
-  c.in(a.student, n), c.in(a.cond, n), c.in(a.uncond, n), c.out(a.grad, n);
+  c.in(a.student, n), c.in(a.cond, n), c.in(a.uncond, n);
+  if (!a.wide_grad) return c.out(a.grad, n);
+  a.grad = a.wide_grad;
+  a.wide_grad = nullptr;
 }
 void swap(DiversityRewardArgs& a, Copies& c) { c.in(a.embeddings, a.prompts * a.samples * a.dimensions); }
 
@@ -248,6 +251,8 @@ int32_t run_average(const void* bytes, cfgd_status* status) {
 
 int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_status* status) {
   const Op op = variant.op;
+  if (variant.type != DType::bf16 && variant.type != DType::f16)
+    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in %s", Variant(op).code(), name_of(variant.type));
   const bool half = variant.type == DType::f16;
   if (op == Op::lerp) return half ? run_lerp<f16>(args, status) : run_lerp<bf16>(args, status);
   if (op == Op::weighted_average) return half ? run_average<f16>(args, status) : run_average<bf16>(args, status);

@@ -3,8 +3,9 @@ import type { DType, NativeTensor } from '../../lib/native.ts';
 import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import type { Device } from '../../lib/tensor/device.ts';
-import { bothDevices, toBfloat16 } from '../support/both-devices.ts';
+import { bothDevices } from '../support/both-devices.ts';
 import { BUILD_TIMEOUT, ORDERS, setOrder } from '../support/emulated-device.ts';
+import { bfloat16Bits } from '../support/half.ts';
 import { randomFloats } from '../support/random-data.ts';
 
 let devices: { cpu: Device; cuda: Device };
@@ -21,7 +22,7 @@ const SIZES = [0, 1, 7, 1023, 4096, 8192 + 2049];
 function randomBits(random: Random, n: number, dtype: DType): Bits {
   const floats = randomFloats(random, n, 2);
   if (dtype === 'float32') return floats;
-  if (dtype === 'bfloat16') return toBfloat16(floats);
+  if (dtype === 'bfloat16') return bfloat16Bits(floats);
   return Uint16Array.from(floats, (x) => ((x < 0 ? 0x8000 : 0) | Math.floor(Math.abs(x) * 8000)) & 0xffff);
 }
 

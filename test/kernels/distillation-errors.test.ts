@@ -156,6 +156,8 @@ describe('distillationLoss refuses', () => {
         new Float32Array(perToken),
         new Float32Array(2),
         new Float32Array(grad),
+        'float32',
+        'float32',
       );
     expect(now(2, 6)).toBe(0);
     expect(() => now(1, 6)).toThrow(ShapeError);

@@ -149,7 +149,9 @@ describe('diversityReward refuses', () => {
     );
     expect(() => diversityReward(Tensor.from(twelve(), [4, 1, 3]))).toThrow('samples: expected at least 2 per prompt');
     const out = () => new Float32Array(4);
-    expect(() => native.diversityRewardNow(twelve(), 4, 1, 3, undefined, out(), out(), out())).toThrow(ShapeError);
+    expect(() => native.diversityRewardNow(twelve(), 4, 1, 3, undefined, out(), out(), out(), 'float32')).toThrow(
+      ShapeError,
+    );
   });
 
   it('numbers that are not finite', async () => {

@@ -159,7 +159,7 @@ describe('guidedLogits refuses', () => {
       expect(() => guidedLogits(four(), four(), 3, { vocab: vocab as number })).toThrow(/^vocab: expected an integer/);
     }
     expect(() => guidedLogits(four(), four(), 3, { vocab: 2, oops: 1 } as { vocab: number })).toThrow(
-      "options: expected only vocab, out, got the unknown key 'oops'",
+      "options: expected only vocab, dtype, out, got the unknown key 'oops'",
     );
     expect(() => guidedLogits(four(), four(), 3, undefined as unknown as { vocab: number })).toThrow(ValueError);
     const wrong = new Float64Array(4) as unknown as Float32Array;
@@ -183,9 +183,9 @@ describe('guidedLogits refuses', () => {
   });
 
   it('checks lengths natively too', () => {
-    expect(() => native.guidedLogitsNow(four(), four(), 3, 2, new Float32Array(3))).toThrow(ShapeError);
-    expect(() => native.guidedLogitsNow(four(), new Float32Array(5), 3, 2, four())).toThrow(ShapeError);
-    expect(() => native.guidedLogitsNow(four(), four(), 3, 3, four())).toThrow(ShapeError);
+    expect(() => native.guidedLogitsNow(four(), four(), 3, 2, new Float32Array(3), 'float32')).toThrow(ShapeError);
+    expect(() => native.guidedLogitsNow(four(), new Float32Array(5), 3, 2, four(), 'float32')).toThrow(ShapeError);
+    expect(() => native.guidedLogitsNow(four(), four(), 3, 3, four(), 'float32')).toThrow(ShapeError);
   });
 
   it('Tensors that do not fit, and disposed ones', () => {

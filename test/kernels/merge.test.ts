@@ -79,7 +79,7 @@ describe('lerp', () => {
     const memory = new Float32Array(8);
     expect(() => lerp(memory.subarray(0, 4), a, 0.5, { out: memory.subarray(1, 5) })).toThrow('partial overlap');
     expect(() => lerp(a, memory.subarray(2, 6), 0.5, { out: memory.subarray(1, 5) })).toThrow(ValueError);
-    expect(() => native.lerpNow(a, a, 0.5, new Float32Array(3))).toThrow(ShapeError);
+    expect(() => native.lerpNow(a, a, 0.5, new Float32Array(3), 'float32')).toThrow(ShapeError);
     const t = Tensor.from(a, [4]);
     expect(() => lerp(t, Tensor.from(a, [2, 2]), 0.5)).toThrow('b: expected the shape of a, [4], got [2, 2]');
     expect(() => lerp(t, a as unknown as Tensor, 0.5)).toThrow(DTypeError);
@@ -168,7 +168,7 @@ describe('weightedAverage', () => {
     expect(() => weightedAverage([a, memory.subarray(0, 4)], [1, 1], { out: memory.subarray(3, 7) })).toThrow(
       'exactly that of arrays[1]',
     );
-    expect(() => native.weightedAverageNow([a, a], [1, 1], new Float32Array(3))).toThrow(ShapeError);
+    expect(() => native.weightedAverageNow([a, a], [1, 1], new Float32Array(3), 'float32')).toThrow(ShapeError);
     expect(() => weightedAverage([Tensor.from(a, [4]), Tensor.from(a, [2, 2])], [1, 1])).toThrow(
       'arrays[1]: expected the shape of arrays[0], [4], got [2, 2]',
     );

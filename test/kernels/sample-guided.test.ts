@@ -210,7 +210,7 @@ describe('sampleGuided refuses', () => {
     );
     const one = new Float32Array(1);
     expect(() =>
-      native.sampleGuidedNow(four(), null, 1, 2, 1, undefined, undefined, 1, 0, new Int32Array(2), one),
+      native.sampleGuidedNow(four(), null, 1, 2, 1, undefined, undefined, 1, 0, new Int32Array(2), one, 'float32'),
     ).toThrow(ShapeError);
   });
 

@@ -11,7 +11,8 @@ import {
   crossAttentionGradient,
   crossAttentionReference,
 } from '../support/attention-reference.ts';
-import { numbersOf, toBfloat16 } from '../support/both-devices.ts';
+import { numbersOf } from '../support/both-devices.ts';
+import { bfloat16Bits, bfloat16Values } from '../support/half.ts';
 import { largestError, randomFloats, sameBits } from '../support/random-data.ts';
 import { centralDifferences, dot, floats, ints, readFloats, withThreads } from '../support/tensors.ts';
 
@@ -153,14 +154,13 @@ describe('cross-attention', () => {
   it('computes on bfloat16 in float32, rounding its results once', async () => {
     const p = randomProblem({ rows: 3, queries: 5, keys: 13, heads: 2, headDim: 6 }, 4);
     const half = (tensor: NativeTensor, data: Float32Array) =>
-      native.createTensor('cpu', 'bfloat16', tensor.shape(), toBfloat16(data));
-    const rounded = (data: Float32Array) =>
-      new Float32Array(Uint32Array.from(toBfloat16(data), (bits) => bits << 16).buffer);
+      native.createTensor('cpu', 'bfloat16', tensor.shape(), bfloat16Bits(data));
+    const rounded = (data: Float32Array) => bfloat16Values(bfloat16Bits(data));
     const [q, kv, starts, ends] = inputs(p);
     const gradOut = gradOutOf(p);
     const [qHalf, kvHalf] = [half(q, p.q), half(kv, p.kv)];
     const [out, lse] = native.crossAttentionForward(qHalf, kvHalf, starts, ends);
-    const grad = native.createTensor('cpu', 'bfloat16', out.shape(), toBfloat16(gradOut));
+    const grad = native.createTensor('cpu', 'bfloat16', out.shape(), bfloat16Bits(gradOut));
     const [gradQ, gradKv] = native.crossAttentionBackward(qHalf, kvHalf, starts, ends, out, lse, grad);
     const exact = { ...p, q: rounded(p.q), kv: rounded(p.kv) };
     const want = crossAttentionReference(exact);

@@ -3,7 +3,7 @@ import { DTypeError, ShapeError, ValueError } from '../../lib/errors.ts';
 import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
 import { Tensor } from '../../lib/tensor/tensor.ts';
-import { toBfloat16 } from '../support/both-devices.ts';
+import { bfloat16Bits } from '../support/half.ts';
 import { randomFloats, sameBits } from '../support/random-data.ts';
 
 interface Options {
@@ -163,7 +163,7 @@ describe('matmul', () => {
   it('rounds a sum of bfloat16 products once, or not at all, and adds to results of either type', async () => {
     const random = new Random(9);
     const rounded = (x: Float32Array) => {
-      const bits = toBfloat16(x);
+      const bits = bfloat16Bits(x);
       return { bits, values: new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer) };
     };
     const [m, n, k] = [13, 19, 70];
@@ -185,7 +185,7 @@ describe('matmul', () => {
           const out = native.matmul(left, right, transposeA, transposeB, added, target, floatOut);
           expect(out.dtype()).toBe(floatOut ? 'float32' : 'bfloat16');
           if (target) expect(out).toBe(target);
-          expect(await out.read()).toEqual(floatOut ? exact : toBfloat16(exact));
+          expect(await out.read()).toEqual(floatOut ? exact : bfloat16Bits(exact));
         }
       }
     }

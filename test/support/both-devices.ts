@@ -3,18 +3,12 @@ import type { DType, NativeTensor } from '../../lib/native.ts';
 import { native } from '../../lib/native.ts';
 import { type Device, device } from '../../lib/tensor/device.ts';
 import { ORDERS, setOrder, useEmulatedDevice } from './emulated-device.ts';
+import { bfloat16Bits, bfloat16Values } from './half.ts';
 
 /** Elements as numbers, whatever they are stored as. */
 export function numbersOf(tensor: NativeTensor, data: Float32Array | Int32Array | Uint16Array): number[] {
   if (tensor.dtype() !== 'bfloat16') return Array.from(data);
-  const bits = Uint32Array.from(data, (half) => half << 16);
-  return Array.from(new Float32Array(bits.buffer));
-}
-
-/** float32 rounded to bfloat16 (nearest, ties to even), as its bits. NaN is not handled. */
-export function toBfloat16(values: Float32Array): Uint16Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16);
+  return Array.from(bfloat16Values(data as Uint16Array));
 }
 
 /**
@@ -27,7 +21,7 @@ export function placed(
   shape: readonly number[],
   { dtype = data instanceof Int32Array ? 'int32' : 'float32', skew = 0 }: { dtype?: DType; skew?: number } = {},
 ): NativeTensor {
-  const elements = dtype === 'bfloat16' ? toBfloat16(data as Float32Array) : data;
+  const elements = dtype === 'bfloat16' ? bfloat16Bits(data as Float32Array) : data;
   // All of the storage is written: memory that is used again may still hold the failure of its last operation.
   const whole = new (elements.constructor as new (n: number) => typeof elements)(skew + elements.length);
   whole.set(elements, skew);

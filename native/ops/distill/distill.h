@@ -42,7 +42,8 @@ struct DistillationLoss {
   float* loss;       // [1]
   float* per_token;  // [rows]: D
   float* entropy;    // [rows]: that of p
-  T* grad;           // [rows, vocab]; may be student, cond or uncond
+  T* grad;           // [rows, vocab]; may be student, cond or uncond; null exactly when wide_grad is not
+  float* wide_grad;  // [rows, vocab]: the gradient of 16-bit logits unrounded; host memory only
   float* row_loss;   // [rows]: memory for the terms of the loss on CUDA, undefined afterwards; null on the CPU
   int64_t rows, vocab;
 };

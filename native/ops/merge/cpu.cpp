@@ -78,7 +78,7 @@ int32_t weighted_average(const void* bytes, uint32_t, const Parallel& parallel, 
 
 void register_merge(CpuTable& table) {
   set<LerpArgs, lerp>(table, Op::lerp);
-  table.kernels[static_cast<uint32_t>(Op::weighted_average)] = weighted_average;
+  table.at(Op::weighted_average) = weighted_average;
 }
 
 }  // namespace cfgd::CFGD_ISA
