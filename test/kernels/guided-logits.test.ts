@@ -164,7 +164,7 @@ describe('guidedLogits refuses', () => {
     expect(() => guidedLogits(four(), four(), 3, undefined as unknown as { vocab: number })).toThrow(ValueError);
     const wrong = new Float64Array(4) as unknown as Float32Array;
     expect(() => guidedLogits(wrong, four(), 3, { vocab: 2 })).toThrow(
-      'cond: expected a Float32Array, got Float64Array',
+      'cond: expected a Float32Array, or a Uint16Array with the option dtype, got Float64Array',
     );
     expect(() => guidedLogits(four(), wrong, 3, { vocab: 2 })).toThrow(DTypeError);
     expect(() => guidedLogits(four(), four(), '3' as unknown as number, { vocab: 2 })).toThrow(DTypeError);
