@@ -1,5 +1,5 @@
 // The fused kernels over typed arrays, in GB/s of the bytes that must move, beside a copy of as many bytes.
-import { distillationLoss, diversityReward, guidedLogits, lerp, sampleGuided, weightedAverage } from 'cfgdistill';
+import { distillationLoss, diversityReward, guidedLogits, lerp, sampleGuided, weightedAverage } from './cfgdistill.mjs';
 import { Copy, HOW_COPIED } from './copy.mjs';
 import { normals } from './data.mjs';
 import { threadCounts, useThreads } from './machine.mjs';

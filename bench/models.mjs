@@ -1,6 +1,7 @@
 // The models that training and sampling are measured on.
-import { TransformerLM } from 'cfgdistill';
+
 import { ChordTask } from 'cfgdistill/tasks/chords';
+import { TransformerLM } from './cfgdistill.mjs';
 import { CHORD_RECIPE } from './internals.mjs';
 
 const chords = new ChordTask({ seed: 1 });

@@ -1,5 +1,5 @@
 // Sampling: tokens per second in one pass (plain, or a distilled model) and in two (guidance), and how they compare.
-import { Sampler } from 'cfgdistill';
+import { Sampler } from './cfgdistill.mjs';
 import { sequences } from './data.mjs';
 import { interleave, rate, ratio, repeatedAsync } from './measure.mjs';
 import { makeModel, noPrompt, SUBJECTS } from './models.mjs';

@@ -1,5 +1,5 @@
 // Training steps: next-token training and distillation, in tokens per second.
-import { BaseTrainer, EncoderEmbedder, SequenceEncoder, Trainer } from 'cfgdistill';
+import { BaseTrainer, EncoderEmbedder, SequenceEncoder, Trainer } from './cfgdistill.mjs';
 import { sequences } from './data.mjs';
 import { CHORD_RECIPE } from './internals.mjs';
 import { interleave, rate, repeatedAsync, spread } from './measure.mjs';

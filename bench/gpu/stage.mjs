@@ -1,7 +1,7 @@
 // The frame of every stage's program: its options, its devices, and its results, which are on disk after each of them so
 // that a stage that is cut off has not run for nothing.
 import { parseArgs } from 'node:util';
-import { device } from 'cfgdistill';
+import { device } from '../cfgdistill.mjs';
 import { writeFileAtomic } from '../internals.mjs';
 
 /** Collects what a stage finds out. */

@@ -1,5 +1,5 @@
 // Whole models on the GPU against the CPU: gradients by every parameter, in float32 and in bfloat16.
-import { packTokens, Tape, Tensor, TransformerLM } from 'cfgdistill';
+import { packTokens, Tape, Tensor, TransformerLM } from '../../cfgdistill.mjs';
 import { sequences } from '../../data.mjs';
 import { native } from '../../internals.mjs';
 import { stage } from '../stage.mjs';

@@ -3,7 +3,7 @@
 //   node bench/gpu/check/peers.mjs --folder <with the reference files> --json FILE
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { BaseTrainer, loadSafetensors, packTokens, Sampler, TransformerLM } from 'cfgdistill';
+import { BaseTrainer, loadSafetensors, packTokens, Sampler, TransformerLM } from '../../cfgdistill.mjs';
 import { fillParameters, native, toFloat32 } from '../../internals.mjs';
 import { stage } from '../stage.mjs';
 import { largestError } from './compare.mjs';

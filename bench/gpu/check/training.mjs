@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BaseTrainer, EncoderEmbedder, SequenceEncoder, Trainer, TransformerLM } from 'cfgdistill';
+import { BaseTrainer, EncoderEmbedder, SequenceEncoder, Trainer, TransformerLM } from '../../cfgdistill.mjs';
 import { sequences } from '../../data.mjs';
 import { stage } from '../stage.mjs';
 

@@ -1,5 +1,5 @@
 // Cached sampling from prompts to finished generations, in one pass per token and in two (guidance).
-import { Sampler, TransformerLM } from 'cfgdistill';
+import { Sampler, TransformerLM } from '../../cfgdistill.mjs';
 import { sequences } from '../../data.mjs';
 import { stage } from '../stage.mjs';
 import { model, shapeText, workload } from './shapes.mjs';

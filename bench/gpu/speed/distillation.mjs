@@ -1,6 +1,6 @@
 // Whole distillation steps: rollouts of the student, both branches of the frozen teacher, the student's forward and
 // backward pass, the update.
-import { Trainer, TransformerLM } from 'cfgdistill';
+import { Trainer, TransformerLM } from '../../cfgdistill.mjs';
 import { sequences } from '../../data.mjs';
 import { stage } from '../stage.mjs';
 import { model, shapeText, workload } from './shapes.mjs';

@@ -1,6 +1,6 @@
 // AdamW over all parameters of the model that is trained: reads weights, gradients and two moments, writes all but the
 // gradients.
-import { TransformerLM } from 'cfgdistill';
+import { TransformerLM } from '../../cfgdistill.mjs';
 import { native } from '../../internals.mjs';
 import { stage } from '../stage.mjs';
 import { model } from './shapes.mjs';

@@ -1,5 +1,5 @@
 // Whole steps of next-token training, as a user writes them: host time from step to step.
-import { BaseTrainer, TransformerLM } from 'cfgdistill';
+import { BaseTrainer, TransformerLM } from '../../cfgdistill.mjs';
 import { sequences } from '../../data.mjs';
 import { stage } from '../stage.mjs';
 import { model, shapeText, workload } from './shapes.mjs';
