@@ -1,10 +1,10 @@
-// npm run bench -- [--only kernels,training,sampling] [--quick] [--json FILE]
+// npm run bench -- [--only kernels,training,sampling] [--match TEXT] [--quick] [--json FILE]
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from './internals.mjs';
-import * as kernels from './kernels.mjs';
+import * as kernels from './kernels/index.mjs';
 import { describeMachine } from './machine.mjs';
 import * as sampling from './sampling.mjs';
 import * as training from './training.mjs';
@@ -13,6 +13,7 @@ const BENCHES = { kernels, training, sampling };
 const USAGE = `Usage: npm run bench -- [options]
 
   --only NAME   one of ${Object.keys(BENCHES).join(', ')}, or several with commas between (default: all)
+  --match TEXT  kernels: only the cases with this in "kernel dtype shape place"; may be repeated, all must be there
   --quick       fewer and shorter rounds and smaller cases: to see that it works, not for figures
   --json FILE   where the results go as JSON (default: bench/results/<time>.json)
   --help
@@ -23,6 +24,7 @@ function options() {
   const { values } = parseArgs({
     options: {
       only: { type: 'string', multiple: true, default: [] },
+      match: { type: 'string', multiple: true, default: [] },
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -37,7 +39,7 @@ function options() {
   return { ...values, names: Object.keys(BENCHES).filter((name) => named.length === 0 || named.includes(name)) };
 }
 
-async function main({ names, quick, json }) {
+async function main({ names, match, quick, json }) {
   const date = new Date().toISOString();
   const machine = describeMachine();
   console.log(
@@ -53,7 +55,7 @@ async function main({ names, quick, json }) {
     const onProgress = (what) => {
       if (process.stderr.isTTY) process.stderr.write(`\x1b[2K\r${name}: ${what}`);
     };
-    results[name] = await BENCHES[name].run({ quick, onProgress });
+    results[name] = await BENCHES[name].run({ quick, match, onProgress });
     if (process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
     console.log(`\n${name}, medians of interleaved rounds\n${BENCHES[name].print(results[name])}`);
   }

@@ -203,6 +203,8 @@ interface NnAddon {
   sumRows(x: T): T;
   /** any → [1] */
   sumAll(x: T): T;
+  /** Now; the read bandwidth that benchmarks compare with. */
+  sumNow(x: Float32Array): number;
   /** [rows, …] → [rows · times, …], each row `times` times in a row; float32 or int32. */
   repeatRows(x: T, times: number): T;
   /** Kept elements are divided by 1 − probability; its own backward on the gradient. */

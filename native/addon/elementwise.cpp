@@ -88,6 +88,14 @@ Napi::Value sum_all(const Napi::CallbackInfo& info) {
   return TensorObject::wrap(info.Env(), std::move(out));
 }
 
+// (x: Float32Array): its sum, now. Reads x once and does little else: what the benchmarks hold reading kernels against.
+Napi::Value sum_now(const Napi::CallbackInfo& info) {
+  const Span<float> x = floats_of(info[0], "x");
+  float sum = 0;
+  run_now(Op::sum_all, bytes_of(SumAllArgs{x.data, &sum, nullptr, x.length}));
+  return Napi::Number::New(info.Env(), sum);
+}
+
 // (x [rows, …], times): float32, int32 or bfloat16.
 Napi::Value repeat_rows(const Napi::CallbackInfo& info) {
   const Tensor& x = TensorObject::unwrap(info[0], "x");
@@ -160,6 +168,7 @@ void export_elementwise(Napi::Object exports) {
   export_function<scale>(exports, "scale");
   export_function<sum_rows>(exports, "sumRows");
   export_function<sum_all>(exports, "sumAll");
+  export_function<sum_now>(exports, "sumNow");
   export_function<repeat_rows>(exports, "repeatRows");
   export_function<dropout>(exports, "dropout");
   export_function<cast>(exports, "cast");
