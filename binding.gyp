@@ -90,6 +90,7 @@
     "configurations": { "Release": { "cflags": ["-O3", "-fopenmp-simd"] } },
     "conditions": [
       ["san!=''", {
+        "defines": ["CFGD_SANITIZED"],
         "cflags": ["-fsanitize=<(san)", "-fno-omit-frame-pointer", "-g", "-O1"],
         "ldflags": ["-fsanitize=<(san)"]
       }]

@@ -10,6 +10,10 @@
 #include "tensor/thread_pool.h"
 
 namespace cfgd {
+#ifdef CFGD_FUZZER
+void export_fuzzer(Napi::Object exports);  // test/fuzz/driver.cpp
+#endif
+
 namespace {
 
 // (classes): an array of error classes by native error code.
@@ -38,6 +42,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   export_devices(exports);
   export_programs(exports);
   export_families(exports);
+#ifdef CFGD_FUZZER
+  export_fuzzer(exports);
+#endif
   return exports;
 }
 

@@ -214,7 +214,7 @@ template <class T>
 int32_t run_merge(T* out, int64_t n, std::vector<WeightedInput> inputs, cfgd_status* status) {
   std::erase_if(inputs, [](const WeightedInput& input) { return input.weight == 0; });
   if (inputs.size() == 1 && inputs[0].weight == 1) {
-    std::memmove(out, inputs[0].data, sizeof(T) * static_cast<size_t>(n));
+    if (n) std::memmove(out, inputs[0].data, sizeof(T) * static_cast<size_t>(n));  // empty arrays may have no memory
     return CFGD_OK;
   }
   CopiesOf<T> copies;

@@ -15,14 +15,14 @@ struct BackwardSpace {
   float *keys_t, *values_t;               // [head_dim, kKeys] of the tile
   float *keys, *grad_k, *grad_v;          // [kKeys, padded] of the tile
   float *weights, *grad_s;                // [kQueries, kKeys]
-  int64_t floats;
+  int64_t floats = 0;
 
+  /// Without memory it only counts.
   BackwardSpace(const AttentionShape& s, float* memory) {
     const int64_t padded = rounded_up(s.head_dim, kLanes), queries_up = rounded_up(s.queries, kTileRows);
-    float* p = memory;
     const auto take = [&](float*& part, int64_t count) {
-      part = p;
-      p += rounded_up(count, 16);
+      part = memory ? memory + floats : nullptr;
+      floats += rounded_up(count, 16);
     };
     take(queries, queries_up * padded);
     take(grad_out, queries_up * padded);
@@ -36,7 +36,6 @@ struct BackwardSpace {
     take(grad_v, kKeys * padded);
     take(weights, kQueries * kKeys);
     take(grad_s, kQueries * kKeys);
-    floats = p - memory;
   }
 };
 
