@@ -39,7 +39,10 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, source: stri
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset, PREFIX_BYTES).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    throw damaged(source, `expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}`);
+    throw damaged(
+      source,
+      `expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}; is it a safetensors file?`,
+    );
   }
   if (length > BigInt(fileBytes - PREFIX_BYTES)) {
     throw damaged(
