@@ -1,7 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { CheckpointError, ValueError } from './errors.ts';
+import { AtomicFile, isTemporaryName } from './files/atomic-file.ts';
+import { isSystemError, systemFailure } from './files/failure.ts';
+
+export { AtomicFile, isTemporaryName, syncFolder, temporaryName } from './files/atomic-file.ts';
 
 /** A piece of a file's content; strings are written as UTF-8. */
 export type FileChunk = string | Uint8Array;
@@ -13,13 +16,6 @@ export const OUTPUT_MARKER = 'cfgdistill.json';
 export interface OutputMarker {
   kind: string;
   [field: string]: unknown;
-}
-
-const TEMPORARY = /^\.cfgdistill-[0-9a-f]{16}\.tmp$/;
-
-/** Whether a file's name is that of an unfinished write, as one that was killed leaves behind. */
-export function isTemporaryName(name: string): boolean {
-  return TEMPORARY.test(name);
 }
 
 /**
@@ -36,41 +32,15 @@ export async function writeFileAtomic(
   path: string,
   data: FileChunk | Iterable<FileChunk> | AsyncIterable<FileChunk>,
 ): Promise<void> {
-  const folder = dirname(path);
-  // Not derived from the file's own name, which may already be as long as the system allows.
-  const temporary = join(folder, `.cfgdistill-${randomBytes(8).toString('hex')}.tmp`);
-  let created = false;
+  const file = await AtomicFile.create(path);
   try {
-    const handle = await open(temporary, 'wx');
-    created = true;
-    try {
-      await writeFile(handle, data);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-    created = false;
-    await syncFolder(folder);
+    await writeFile(file.handle, data);
+    await file.sync();
+    await file.publish();
   } catch (error) {
-    if (created) await rm(temporary, { force: true });
+    await file.discard();
     if (isSystemError(error)) throw systemFailure(path, 'written', error);
     throw error;
-  }
-}
-
-/** Makes a rename durable. Not every system can sync a folder; those that cannot say so and are left alone. */
-async function syncFolder(folder: string): Promise<void> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(folder, 'r');
-    await handle.sync();
-  } catch (error) {
-    if (!isSystemError(error) || !['EINVAL', 'EPERM', 'EACCES', 'EISDIR', 'ENOTSUP'].includes(error.code ?? '')) {
-      throw error;
-    }
-  } finally {
-    await handle?.close();
   }
 }
 
@@ -132,6 +102,25 @@ async function readChunk(
   } catch (error) {
     if (isSystemError(error)) throw systemFailure(path, 'read', error);
     throw error;
+  }
+}
+
+/**
+ * Reads a whole file that should be small.
+ *
+ * @param most in bytes
+ * @param what what errors call it: "an index"
+ * @throws CheckpointError naming the path when it is missing, unreadable or larger
+ */
+export async function readBounded(path: string, most: number, what: string): Promise<Uint8Array> {
+  const { handle, size } = await openFile(path);
+  try {
+    if (size > most) throw new CheckpointError(`${path}: expected ${what} of at most ${most} bytes, got ${size}`, path);
+    const bytes = new Uint8Array(size);
+    await readExactly(handle, bytes, 0, path);
+    return bytes;
+  } finally {
+    await handle.close();
   }
 }
 
@@ -218,30 +207,4 @@ async function listFolder(
 
 function isMarker(value: unknown): value is OutputMarker {
   return typeof value === 'object' && value !== null && 'kind' in value && typeof value.kind === 'string';
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error && 'code' in error;
-}
-
-function systemFailure(path: string, verb: 'read' | 'written', error: NodeJS.ErrnoException): CheckpointError {
-  return new CheckpointError(`${path}: cannot be ${verb}: ${reason(path, verb, error)}`, path, { cause: error });
-}
-
-function reason(path: string, verb: 'read' | 'written', error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ENOENT':
-      return verb === 'read' ? 'there is no such file' : `the folder ${dirname(path)} does not exist`;
-    case 'EISDIR':
-      return 'it is a folder, expected a file';
-    case 'ENOTDIR':
-      return 'a part of its path is a file, expected a folder';
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied';
-    case 'ENOSPC':
-      return 'the disk is full';
-    default:
-      return error.message;
-  }
 }

@@ -1,28 +1,31 @@
-import { mkdir, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { CheckpointError, DTypeError, ValueError } from './errors.ts';
-import { lerp, weightedAverage } from './kernels/index.ts';
-import {
-  fromFloat32,
-  loadSafetensors,
-  type Safetensors,
-  type StoredTensor,
-  saveSafetensors,
-  toFloat32,
-} from './models/safetensors.ts';
+import { ValueError } from './errors.ts';
+import { averageRecipe, interpolationRecipe, layerRecord } from './merge/recipe.ts';
+import { merge } from './merge/run.ts';
+import type { AverageLayer, MergeLayer, MergeMethod, StreamOptions } from './merge/types.ts';
 
-export interface MergeOptions {
-  /** The quality-focused checkpoint (safetensors), λ = 0. */
+export type { AverageLayer, MergeLayer, MergeMethod, MergeProgress } from './merge/types.ts';
+
+export interface MergeOptions extends StreamOptions {
+  /**
+   * The quality-focused checkpoint, λ = 0: a safetensors file, the index of a sharded one
+   * (`model.safetensors.index.json`), or the folder of either.
+   */
   quality: string;
   /** The diversity-focused checkpoint, λ = 1: the same tensors, finetuned from the same initialisation. */
   diverse: string;
   /** One output per λ. Outside [0, 1] extrapolates. */
   weights: readonly number[];
-  /** Where to write; '{weight}' is replaced by λ and is required for more than one. */
+  /**
+   * Where to write; '{weight}' is replaced by λ and is required for more than one. A file, or where `quality` is sharded
+   * a new or empty folder for shards and index.
+   */
   output: string;
+  /** How the ends are joined. Default 'lerp'. */
+  method?: MergeMethod;
+  /** Rules for tensors by name; the first that fits decides. Each must fit one at least. */
+  layers?: readonly MergeLayer[];
   /** Entries of the outputs' metadata, in place of the quality-focused end's of the same names. */
   metadata?: Readonly<Record<string, string>>;
-  signal?: AbortSignal | undefined;
 }
 
 export interface MergedCheckpoint {
@@ -30,144 +33,63 @@ export interface MergedCheckpoint {
   path: string;
 }
 
-export interface AverageOptions {
-  /** Checkpoints (safetensors) of the same tensors. */
+export interface AverageOptions extends StreamOptions {
+  /** Checkpoints of the same tensors, as in `MergeOptions`. */
   checkpoints: readonly string[];
   /** One per checkpoint. Default: uniform. */
   weights?: readonly number[];
+  /** A file, or where the first checkpoint is sharded a new or empty folder. */
   output: string;
-  signal?: AbortSignal | undefined;
+  /** Rules for tensors by name; the first that fits decides. Each must fit one at least. */
+  layers?: readonly AverageLayer[];
 }
 
-const FLOATS: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
-/** Element types without fractions: nothing to interpolate. */
-const WHOLE: ReadonlySet<string> = new Set(['BOOL', 'U8', 'I8', 'U16', 'I16', 'U32', 'I32', 'U64', 'I64']);
-
 /**
- * Interpolates two checkpoints, θ = (1 − λ) θ_q + λ θ_d over all floating-point tensors (arXiv 2410.06084), and writes one
- * file per λ, each atomically. λ = 0 and 1 give the inputs bit for bit; arithmetic is float32 with one rounding back.
- * Tensors of whole numbers and the metadata come from the quality-focused end.
+ * Interpolates two checkpoints over all floating-point tensors, θ = (1 − λ) θ_q + λ θ_d (arXiv 2410.06084) or along the
+ * arc between them, and writes one output per λ. λ = 0 and 1 give the inputs bit for bit; in between the arithmetic is
+ * float64, rounded to float32 and, where that is narrower, to the tensor's type.
  *
- * @returns the files, in the order of the weights
- * Rejects with CheckpointError when the files do not hold the same tensors or are models of different configs, with
- * DTypeError for floating-point types other than F32, F16 and BF16, and with ValueError for weights that are not finite,
- * no '{weight}' where it is needed, or an output that is one of the inputs. Nothing is written then.
+ * The inputs stream through a few buffers of fixed size, once for all outputs (twice for tensors on an arc that are
+ * larger than a buffer). Tensors of whole numbers and the metadata come from the quality-focused end; tensors of other
+ * types (F64, C64, F8) are copied where both ends hold the same bytes. `merged_from` in the metadata tells the ends, λ
+ * and rules. An output appears whole, when all are on the disk, or not at all.
+ *
+ * @returns the outputs, in the order of the weights
+ * Rejects with CheckpointError when the checkpoints do not hold the same tensors, are models of different configs, are
+ * damaged, pickles or missing shards or tensors, and when writing fails (a full disk); with DTypeError for tensors of
+ * other types that differ; and with ValueError for weights that are not finite, no '{weight}' where it is needed, rules
+ * that fit no tensor, too little memory for a buffer each, values that are not finite on an arc, or an output that is
+ * one of the inputs. Nothing is left behind then.
  */
 export async function mergeCheckpoints(options: MergeOptions): Promise<MergedCheckpoint[]> {
-  const { quality, diverse, weights, output, signal } = options;
+  const { quality, diverse, weights, output, method, layers } = options;
   if (weights.length === 0) throw new ValueError('weights: expected at least one, got none', 'weights');
   for (const weight of weights) {
     if (!Number.isFinite(weight)) throw new ValueError(`weights: expected finite numbers, got ${weight}`, 'weights');
   }
-  const targets = weights.map((weight) => ({ weight, path: output.replaceAll('{weight}', String(weight)) }));
-  await checkTargets(
-    targets.map(({ path }) => path),
-    [quality, diverse],
-  );
-  const [a, b] = await Promise.all([loadSafetensors(quality), loadSafetensors(diverse)]);
-  checkMergeable(a, quality);
-  checkSameTensors(a, quality, b, diverse);
-  for (const { weight, path } of targets) {
-    signal?.throwIfAborted();
-    const merged = [...a.tensors].map(([name, tensor]): [string, StoredTensor] => {
-      const other = b.tensors.get(name) as StoredTensor;
-      if (weight === 0 || !FLOATS.has(tensor.dtype)) return [name, tensor];
-      if (weight === 1) return [name, other];
-      return [name, combined(tensor, lerp(toFloat32(tensor, name), toFloat32(other, name), weight))];
-    });
-    await mkdir(dirname(path), { recursive: true });
-    const merged_from = JSON.stringify({ quality, diverse, weight });
-    await saveSafetensors(path, merged, { ...a.metadata, ...options.metadata, merged_from });
-  }
-  return targets;
+  const merged = weights.map((weight) => ({ weight, path: output.replaceAll('{weight}', String(weight)) }));
+  const targets = merged.map(({ weight, path }) => {
+    const from = { quality, diverse, weight, ...(method && { method }), ...layerRecord(layers, weight) };
+    return { path, metadata: { ...options.metadata, merged_from: JSON.stringify(from) } };
+  });
+  await merge([quality, diverse], (names) => interpolationRecipe({ ...options, weights }, names), targets, options);
+  return merged;
 }
 
 /**
- * Averages checkpoints that were finetuned from one initialisation, and writes the result atomically. A weight of 1
- * beside zeros gives that checkpoint bit for bit.
- *
- * Rejects as `mergeCheckpoints` does.
+ * Averages checkpoints that were finetuned from one initialisation, Σ weights · θ / Σ weights, and writes the result. A
+ * weight of 1 beside zeros gives that checkpoint bit for bit. All else, the errors too, is as in `mergeCheckpoints`, the
+ * first checkpoint standing for the quality-focused end.
  */
 export async function averageCheckpoints(options: AverageOptions): Promise<void> {
-  const { checkpoints, output, signal } = options;
+  const { checkpoints, output, layers } = options;
   const weights = options.weights ?? checkpoints.map(() => 1 / checkpoints.length);
   if (checkpoints.length === 0) throw new ValueError('checkpoints: expected at least one, got none', 'checkpoints');
-  if (weights.length !== checkpoints.length || !weights.every(Number.isFinite)) {
-    throw new ValueError(
-      `weights: expected ${checkpoints.length} finite numbers, got [${weights.join(', ')}]`,
-      'weights',
-    );
-  }
-  await checkTargets([output], checkpoints);
-  const files = await Promise.all(checkpoints.map(loadSafetensors));
-  const [first] = files as [Safetensors];
-  checkMergeable(first, checkpoints[0] as string);
-  files.forEach((file, i) => {
-    checkSameTensors(first, checkpoints[0] as string, file, checkpoints[i] as string);
-  });
-  signal?.throwIfAborted();
-  const averaged = [...first.tensors].map(([name, tensor]): [string, StoredTensor] => {
-    if (!FLOATS.has(tensor.dtype)) return [name, tensor];
-    const arrays = files.map(({ tensors }) => toFloat32(tensors.get(name) as StoredTensor, name));
-    return [name, combined(tensor, weightedAverage(arrays, weights))];
-  });
-  await mkdir(dirname(output), { recursive: true });
-  await saveSafetensors(output, averaged, { ...first.metadata, merged_from: JSON.stringify({ checkpoints, weights }) });
-}
-
-/** Values in the type of the tensor they replace. */
-function combined(like: StoredTensor, values: Float32Array): StoredTensor {
-  return fromFloat32(values, like.shape, like.dtype as 'F32' | 'F16' | 'BF16');
-}
-
-async function checkTargets(targets: readonly string[], inputs: readonly string[]): Promise<void> {
-  if (new Set(targets.map((target) => resolve(target))).size !== targets.length) {
-    throw new ValueError(
-      `output: expected '{weight}' in it, so that the outputs differ, got ${targets[0]} twice`,
-      'output',
-    );
-  }
-  const existing = await Promise.all(inputs.map(fileIdentity));
-  for (const target of targets) {
-    const own = await fileIdentity(target);
-    if (own !== null && existing.includes(own))
-      throw new ValueError(`output: expected a file of its own, got the input ${target}`, 'output');
-  }
-}
-
-/** What two paths share when they lead to one file, however they are spelt; null where there is none. */
-async function fileIdentity(path: string): Promise<string | null> {
-  try {
-    const { dev, ino } = await stat(path, { bigint: true });
-    return `${dev} ${ino}`;
-  } catch {
-    return null;
-  }
-}
-
-function checkMergeable({ tensors }: Safetensors, path: string): void {
-  for (const [name, { dtype }] of tensors) {
-    if (FLOATS.has(dtype) || WHOLE.has(dtype)) continue;
-    throw new DTypeError(`${path}: tensor '${name}': expected F32, F16, BF16 or whole numbers, got ${dtype}`, name);
-  }
-}
-
-function checkSameTensors(a: Safetensors, aPath: string, b: Safetensors, bPath: string): void {
-  const refuse = (expected: string, got: string): never => {
-    throw new CheckpointError(`${bPath}: expected ${expected} like ${aPath}, got ${got}`, bPath);
-  };
-  for (const [name, { shape, dtype }] of a.tensors) {
-    const other = b.tensors.get(name);
-    if (!other) refuse(`a tensor '${name}'`, 'none');
-    const { shape: s, dtype: d } = other as StoredTensor;
-    if (s.length !== shape.length || s.some((n, i) => n !== shape[i]) || d !== dtype) {
-      refuse(`'${name}' ${dtype} [${shape.join(', ')}]`, `${d} [${s.join(', ')}]`);
-    }
-  }
-  // Shapes alone do not tell a model with 4 heads from one with 2.
-  for (const key of ['kind', 'config']) {
-    const [own, other] = [a.metadata[key], b.metadata[key]];
-    if (own !== undefined && other !== undefined && own !== other) refuse(`the ${key} ${own}`, other);
-  }
-  for (const name of b.tensors.keys()) if (!a.tensors.has(name)) refuse('the same tensors', `a further one, '${name}'`);
+  const from = { checkpoints, weights, ...(layers && layers.length > 0 && { layers }) };
+  await merge(
+    checkpoints,
+    (names) => averageRecipe({ ...options, weights, count: checkpoints.length }, names),
+    [{ path: output, metadata: { merged_from: JSON.stringify(from) } }],
+    options,
+  );
 }

@@ -219,12 +219,26 @@ describe('mergeCheckpoints', () => {
     await refuses({ diverse: at('heads.safetensors') }, CheckpointError, /expected the config .*"heads":2.*"heads":4/);
   });
 
-  it('refuses floating-point types that it does not interpolate', async () => {
-    const data = new Uint8Array(Float64Array.of(1).buffer);
-    await saveSafetensors(at('a.safetensors'), [['w', { dtype: 'F64', shape: [1], data }]]);
-    await saveSafetensors(at('b.safetensors'), [['w', { dtype: 'F64', shape: [1], data }]]);
-    const paths = { quality: at('a.safetensors'), diverse: at('b.safetensors') };
-    await refuses(paths, DTypeError, /a\.safetensors: tensor 'w': expected F32, F16, BF16 or whole numbers, got F64$/);
+  it('copies other types where the ends agree, and refuses them where they differ', async () => {
+    const save = (name: string, value: number) => {
+      const data = new Uint8Array(Float64Array.of(value, 7).buffer);
+      return saveSafetensors(at(name), [['w', { dtype: 'F64', shape: [2], data }]]);
+    };
+    await save('a.safetensors', 1);
+    await save('b.safetensors', 1);
+    await save('c.safetensors', 2);
+    const output = at('m-{weight}.safetensors');
+    await mergeCheckpoints({ quality: at('a.safetensors'), diverse: at('b.safetensors'), weights: [0.5], output });
+    expect(await tensorsOf(at('m-0.5.safetensors'))).toEqual(await tensorsOf(at('a.safetensors')));
+    const differing = { quality: at('a.safetensors'), diverse: at('c.safetensors'), output };
+    await refuses(
+      { ...differing, weights: [0, 0.5] },
+      DTypeError,
+      /^tensor 'w': expected F32, F16, BF16 or whole numbers, or the same values in all, got F64 that differ$/,
+    );
+    await mergeCheckpoints({ ...differing, weights: [0, 1] });
+    expect(await tensorsOf(at('m-0.safetensors'))).toEqual(await tensorsOf(at('a.safetensors')));
+    expect(await tensorsOf(at('m-1.safetensors'))).toEqual(await tensorsOf(at('c.safetensors')));
   });
 
   it('writes nothing once it is aborted', async () => {

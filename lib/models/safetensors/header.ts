@@ -1,6 +1,6 @@
-import { CheckpointError } from '../../errors.ts';
+import { clipped, describe, quoted, shapeText } from './describe.ts';
 import { byteSize, isSafetensorsDType, isShape, type SafetensorsDType } from './dtype.ts';
-import { findDuplicateName } from './json.ts';
+import { damaged, isObject, parseObject } from './strict-json.ts';
 
 /** Bytes before the header: its length, little-endian. */
 export const PREFIX_BYTES = 8;
@@ -39,7 +39,10 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, source: stri
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset, PREFIX_BYTES).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    throw damaged(source, `expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}`);
+    throw damaged(
+      source,
+      `expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}; is it a safetensors file?`,
+    );
   }
   if (length > BigInt(fileBytes - PREFIX_BYTES)) {
     throw damaged(
@@ -59,12 +62,12 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, source: stri
  * @throws CheckpointError for each way in which a header can be wrong
  */
 export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string): Header {
-  const object = parseObject(bytes, source);
+  const object = parseObject(bytes, source, 'the header');
   let metadata: Record<string, string> = Object.create(null);
   const entries: HeaderEntry[] = [];
   for (const [name, value] of Object.entries(object)) {
     if (/\p{Surrogate}/u.test(name)) {
-      throw damaged(source, `the name ${JSON.stringify(name)} is not valid Unicode`);
+      throw damaged(source, `the name ${quoted(name)} is not valid Unicode`);
     }
     if (name === METADATA_NAME) metadata = parseMetadata(value, source);
     else entries.push(parseEntry(name, value, source));
@@ -74,31 +77,12 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, source: string
   return { entries, metadata };
 }
 
-function parseObject(bytes: Uint8Array, source: string): object {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    throw damaged(source, 'the header is not valid UTF-8', error);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw damaged(source, `the header is not valid JSON (${(error as Error).message})`, error);
-  }
-  if (!isObject(value)) throw damaged(source, `expected a JSON object as header, got ${describe(value)}`);
-  const duplicate = findDuplicateName(text);
-  if (duplicate !== null) throw damaged(source, `the name ${JSON.stringify(duplicate)} occurs twice in the header`);
-  return value;
-}
-
 function parseMetadata(value: unknown, source: string): Record<string, string> {
   if (!isObject(value)) throw damaged(source, `${METADATA_NAME}: expected an object, got ${describe(value)}`);
   const metadata: Record<string, string> = Object.create(null);
   for (const [key, entry] of Object.entries(value)) {
     if (typeof entry !== 'string') {
-      throw damaged(source, `${METADATA_NAME}.${key}: expected a string, got ${describe(entry)}`);
+      throw damaged(source, `${METADATA_NAME}.${clipped(key)}: expected a string, got ${describe(entry)}`);
     }
     metadata[key] = entry;
   }
@@ -106,7 +90,7 @@ function parseMetadata(value: unknown, source: string): Record<string, string> {
 }
 
 function parseEntry(name: string, value: unknown, source: string): HeaderEntry {
-  const tensor = `tensor ${JSON.stringify(name)}`;
+  const tensor = `tensor ${quoted(name)}`;
   if (!isObject(value)) throw damaged(source, `${tensor}: expected an object, got ${describe(value)}`);
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
   if (!isSafetensorsDType(dtype)) throw damaged(source, `${tensor}: unknown dtype ${describe(dtype)}`);
@@ -119,11 +103,11 @@ function parseEntry(name: string, value: unknown, source: string): HeaderEntry {
   const [begin, end] = offsets as [number, number];
   if (begin > end) throw damaged(source, `${tensor}: data_offsets [${begin}, ${end}] are reversed`);
   const size = byteSize(dtype, shape);
-  if (size === null) throw damaged(source, `${tensor}: the size of shape [${shape.join(', ')}] overflows`);
+  if (size === null) throw damaged(source, `${tensor}: the size of shape ${shapeText(shape)} overflows`);
   if (end - begin !== size) {
     throw damaged(
       source,
-      `${tensor}: expected ${size} bytes for ${dtype} [${shape.join(', ')}], got ${end - begin} ([${begin}, ${end}])`,
+      `${tensor}: expected ${size} bytes for ${dtype} ${shapeText(shape)}, got ${end - begin} ([${begin}, ${end}])`,
     );
   }
   return { name, dtype, shape, begin, end };
@@ -134,7 +118,7 @@ function checkLayout(entries: readonly HeaderEntry[], dataBytes: number, source:
   let covered = 0;
   let before = 'the header';
   for (const { name, begin, end } of entries) {
-    const tensor = `tensor ${JSON.stringify(name)}`;
+    const tensor = `tensor ${quoted(name)}`;
     if (end > dataBytes) {
       throw damaged(
         source,
@@ -153,18 +137,4 @@ function checkLayout(entries: readonly HeaderEntry[], dataBytes: number, source:
   if (covered < dataBytes) {
     throw damaged(source, `${dataBytes - covered} trailing bytes after the last tensor, expected none`);
   }
-}
-
-function damaged(source: string, message: string, cause?: unknown): CheckpointError {
-  return new CheckpointError(`${source}: ${message}`, source, cause === undefined ? undefined : { cause });
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** A short picture of a value for an error message. */
-function describe(value: unknown): string {
-  const text = value === undefined ? 'nothing' : JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
