@@ -1,5 +1,21 @@
 import type { Random } from '../random.ts';
 
+let wanted = true;
+
+/** Runs `body`, whose weights start as zeros: they are about to be replaced, and random numbers take their time. */
+export function uninitialized<R>(body: () => R): R {
+  const outer = wanted;
+  wanted = false;
+  try {
+    return body();
+  } finally {
+    wanted = outer;
+  }
+}
+
+/** Whether weights start as random numbers. */
+export const initializes = (): boolean => wanted;
+
 /** `count` draws from a normal distribution (Box and Muller, 1958). */
 export function normal(random: Random, count: number, deviation: number): Float32Array {
   const values = new Float32Array(count);
