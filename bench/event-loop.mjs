@@ -107,7 +107,7 @@ const idle = async (goesOn) => {
   while (goesOn()) await new Promise((resolve) => setTimeout(resolve, 50));
 };
 
-function casesOf(subject) {
+export function casesOf(subject) {
   return Object.entries({
     'next token': () => training(subject),
     'distillation, β = 0': () => distillation(subject, 0),

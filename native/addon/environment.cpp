@@ -34,6 +34,7 @@ void Mailbox::deliver(napi_env env, napi_value, void* context, void* data) {
   Napi::HandleScope scope(env);
   try {
     letter->open(env);
+    Environment::of(env).external_memory->tell(env);
   } catch (const Napi::Error&) {
     // JavaScript cannot be called any more: a worker is being terminated, and its promises with it.
   }

@@ -38,6 +38,27 @@ class Mailbox {
   int expected_ = 0;  // JavaScript thread only
 };
 
+/// The bytes behind tensor objects, told to the garbage collector, for which a tensor is a few bytes only. Told seldom: it
+/// answers every rise by a collection, and within one turn of the event loop most tensors are disposed again.
+class ExternalMemory {
+ public:
+  /// On the JavaScript thread.
+  void add(Napi::BasicEnv env, int64_t bytes) {
+    now_ += bytes;
+    if (now_ - told_ > kMostUntold) tell(env);
+  }
+  /// From a finaliser.
+  void remove(int64_t bytes) { now_ -= bytes; }
+  void tell(Napi::BasicEnv env) {
+    if (now_ != told_) Napi::MemoryManagement::AdjustExternalMemory(env, now_ - told_);
+    told_ = now_;
+  }
+
+ private:
+  static constexpr int64_t kMostUntold = int64_t{256} << 20;
+  int64_t now_ = 0, told_ = 0;
+};
+
 class Environment {
  public:
   explicit Environment(Napi::Env env);
@@ -51,6 +72,8 @@ class Environment {
   /// these throw.
   Napi::FunctionReference float32_array, int32_array, uint16_array;
   std::shared_ptr<Mailbox> mailbox;
+  /// Outlives the environment, as tensor objects may do by a moment.
+  std::shared_ptr<ExternalMemory> external_memory = std::make_shared<ExternalMemory>();
   /// Where operations go instead of the queue while a program is recorded.
   std::shared_ptr<Program> recording;
 };

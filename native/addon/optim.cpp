@@ -9,16 +9,6 @@
 namespace cfgd {
 namespace {
 
-/// The elements of an array. All lists are read before any tensor is looked at: an element may be computed by code that
-/// disposes tensors.
-std::vector<Napi::Value> list_of(const Napi::Value& value, const char* argument) {
-  if (!value.IsArray()) fail(CFGD_VALUE, argument, "expected an array");
-  const auto array = value.As<Napi::Array>();
-  std::vector<Napi::Value> elements;
-  for (uint32_t i = 0; i < array.Length(); i++) elements.push_back(array.Get(i));
-  return elements;
-}
-
 /// Float32 tensors of one device, at least one.
 std::vector<const Tensor*> tensors_of(const std::vector<Napi::Value>& list, const char* argument) {
   if (list.empty()) fail(CFGD_VALUE, argument, "expected at least one tensor, got none");
@@ -86,7 +76,7 @@ Napi::Value global_norm(const Napi::CallbackInfo& info) {
 //  norm | null, maxNorm, schedule [2] | null): in place on parameters and moments.
 Napi::Value adamw(const Napi::CallbackInfo& info) {
   static const char* const names[] = {"parameters", "gradients", "firstMoments", "secondMoments", "weightDecays"};
-  std::vector<Napi::Value> lists[5];
+  std::vector<Napi::Value> lists[5];  // all of them before any tensor is looked at
   for (int i = 0; i < 5; i++) lists[i] = list_of(info[i], names[i]);
   const std::vector<const Tensor*> parameters = tensors_of(lists[0], names[0]);
   const std::vector<const Tensor*> gradients = companions_of(lists[1], names[1], parameters);

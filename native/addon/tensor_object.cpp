@@ -12,12 +12,8 @@ const napi_type_tag kTag = {0x8f3c1d5be2a94760, reinterpret_cast<uintptr_t>(&kTa
 
 const void* bytes_of_array(const Napi::Value& value, const char* argument, const Tensor& tensor) {
   const int64_t elements = tensor.shape.elements();
-  if (tensor.dtype == DType::f32) return floats_of(value, argument, elements).data;
   if (tensor.dtype == DType::i32) return ints_of(value, argument, elements).data;
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array ||
-      static_cast<int64_t>(value.As<Napi::TypedArray>().ElementLength()) != elements)
-    fail(CFGD_DTYPE, argument, "expected a Uint16Array of %lld elements", static_cast<long long>(elements));
-  return value.As<Napi::Uint16Array>().Data();
+  return host_elements_of(value, argument, tensor.dtype, elements).data;
 }
 
 Napi::Value typed_array(Napi::Env env, DType dtype, const char* data, uint64_t bytes) {
@@ -77,14 +73,19 @@ TensorObject::TensorObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Te
 TensorObject::~TensorObject() = default;
 
 // Collected without dispose().
-void TensorObject::Finalize(Napi::BasicEnv env) {
-  if (tensor_.storage) Napi::MemoryManagement::AdjustExternalMemory(env, -external_bytes_);
+void TensorObject::Finalize(Napi::BasicEnv) { release(); }
+
+void TensorObject::release() {
+  if (!tensor_.storage) return;
+  tensor_.storage.reset();
+  external_memory_->remove(external_bytes_);
 }
 
 void TensorObject::adopt(Napi::Env env, Tensor tensor) {
   tensor_ = std::move(tensor);
   external_bytes_ = static_cast<int64_t>(tensor_.bytes());
-  Napi::MemoryManagement::AdjustExternalMemory(env, external_bytes_);
+  external_memory_ = Environment::of(env).external_memory;
+  external_memory_->add(env, external_bytes_);
 }
 
 Napi::Value TensorObject::wrap(Napi::Env env, Tensor tensor) {
@@ -102,8 +103,7 @@ const Tensor& TensorObject::unwrap(const Napi::Value& value, const char* argumen
 }
 
 Napi::Value TensorObject::dispose(const Napi::CallbackInfo& info) {
-  if (tensor_.storage) Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -external_bytes_);
-  tensor_.storage.reset();
+  release();
   return info.Env().Undefined();
 }
 
