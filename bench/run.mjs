@@ -1,15 +1,16 @@
-// npm run bench -- [--only kernels,training,sampling] [--match TEXT] [--quick] [--json FILE]
+// npm run bench -- [--only kernels,training,sampling,event-loop] [--match TEXT] [--quick] [--json FILE]
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import * as eventLoop from './event-loop.mjs';
 import { writeFileAtomic } from './internals.mjs';
 import * as kernels from './kernels/index.mjs';
 import { describeMachine } from './machine.mjs';
 import * as sampling from './sampling.mjs';
 import * as training from './training.mjs';
 
-const BENCHES = { kernels, training, sampling };
+const BENCHES = { kernels, training, sampling, 'event-loop': eventLoop };
 const USAGE = `Usage: npm run bench -- [options]
 
   --only NAME   one of ${Object.keys(BENCHES).join(', ')}, or several with commas between (default: all)
@@ -57,7 +58,8 @@ async function main({ names, match, quick, json }) {
     };
     results[name] = await BENCHES[name].run({ quick, match, onProgress });
     if (process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
-    console.log(`\n${name}, medians of interleaved rounds\n${BENCHES[name].print(results[name])}`);
+    const { heading = 'medians of interleaved rounds', print } = BENCHES[name];
+    console.log(`\n${name}, ${heading}\n${print(results[name])}`);
   }
   const path = json ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${date.replaceAll(':', '-')}.json`);
   if (json === undefined) await mkdir(dirname(path), { recursive: true });

@@ -1,8 +1,9 @@
 import { ShapeError, ValueError } from './errors.ts';
 import type { LanguageModel } from './models/language-model.ts';
-import { packTokens } from './models/token-batch.ts';
+import { packTokens, type TokenBatch } from './models/token-batch.ts';
 import { native } from './native.ts';
 import { checkSampling, type Guidance, negativesOf, type SamplingOptions, scalesOf } from './sampling-options.ts';
+import { allOrNothing } from './tensor/scope.ts';
 import { withSpareMemory } from './tensor/spare-memory.ts';
 import { Tensor } from './tensor/tensor.ts';
 
@@ -36,6 +37,15 @@ export interface Generation {
   logProbs: Float32Array;
   /** Whether the stop token ended it, and not `maxTokens`. */
   stopped: boolean;
+}
+
+/** What the batches of one call have in common, and the index of a batch's first prompt. */
+interface Run {
+  begin: number;
+  width: number;
+  samplesPerPrompt: number;
+  maxTokens: number;
+  signal: AbortSignal | undefined;
 }
 
 /** Tokens between two looks at whether every row has stopped. */
@@ -120,38 +130,40 @@ export class Sampler {
     return { vocabularySize: this.model.vocabularySize, width };
   }
 
-  async #decode(
-    prompts: readonly Int32Array[],
-    scales: Float32Array,
-    run: {
-      begin: number;
-      width: number;
-      samplesPerPrompt: number;
-      maxTokens: number;
-      signal: AbortSignal | undefined;
-    },
-  ): Promise<Generation[]> {
+  /** The decoder of a batch and what its loop keeps on the device: all of it, or an error and nothing. */
+  #begin(batch: TokenBatch, scales: Float32Array, { begin, samplesPerPrompt, maxTokens }: Run, capacity: number) {
+    const decoder = this.model.decoder(batch, { capacity, samplesPerRow: samplesPerPrompt });
+    const rows = scales.length * samplesPerPrompt;
+    const { device } = decoder.logits;
+    const perRow = new Float32Array(rows).map((_, r) => scales[Math.floor(r / samplesPerPrompt)] as number);
+    const streams = new Int32Array(rows).map((_, r) => begin * samplesPerPrompt + r);
+    try {
+      const state = allOrNothing(() => ({
+        scales: Tensor.from(perRow, [rows], device),
+        streams: Tensor.from(streams, [rows], device),
+        position: Tensor.zeros([1], { dtype: 'int32', device }),
+        finished: Tensor.zeros([rows], { dtype: 'int32', device }),
+        unfinished: Tensor.zeros([1], { dtype: 'int32', device }),
+        next: Tensor.zeros([batch.rows * samplesPerPrompt], { dtype: 'int32', device }),
+        history: Tensor.zeros([rows, maxTokens], { dtype: 'int32', device }),
+        logProbs: Tensor.zeros([rows, maxTokens], { device }),
+      }));
+      return { decoder, state };
+    } catch (error) {
+      decoder.dispose();
+      throw error;
+    }
+  }
+
+  async #decode(prompts: readonly Int32Array[], scales: Float32Array, run: Run): Promise<Generation[]> {
     const { temperature = 1, topK, topP, seed = 0, stopToken } = this.options;
     const { samplesPerPrompt, maxTokens, signal } = run;
     signal?.throwIfAborted();
     const batch = packTokens(prompts, this.#packing(run.width));
     // The last token is drawn and not fed.
     const capacity = run.width + maxTokens - 1;
-    const decoder = withSpareMemory(() => this.model.decoder(batch, { capacity, samplesPerRow: samplesPerPrompt }));
+    const { decoder, state } = withSpareMemory(() => this.#begin(batch, scales, run, capacity));
     const rows = scales.length * samplesPerPrompt;
-    const device = decoder.logits.device;
-    const perRow = new Float32Array(rows).map((_, r) => scales[Math.floor(r / samplesPerPrompt)] as number);
-    const streams = new Int32Array(rows).map((_, r) => run.begin * samplesPerPrompt + r);
-    const state = {
-      scales: Tensor.from(perRow, [rows], device),
-      streams: Tensor.from(streams, [rows], device),
-      position: Tensor.zeros([1], { dtype: 'int32', device }),
-      finished: Tensor.zeros([rows], { dtype: 'int32', device }),
-      unfinished: Tensor.zeros([1], { dtype: 'int32', device }),
-      next: Tensor.zeros([batch.rows * samplesPerPrompt], { dtype: 'int32', device }),
-      history: Tensor.zeros([rows, maxTokens], { dtype: 'int32', device }),
-      logProbs: Tensor.zeros([rows, maxTokens], { device }),
-    };
     try {
       let logits = decoder.logits;
       let drawn = 0;

@@ -1,20 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { device, operations, scope, Tape, Tensor } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
+import { LOAD_ADDON, runScript } from './support/script.ts';
 
 const { add, matmul, scale } = operations;
-const root = fileURLToPath(new URL('..', import.meta.url));
-const loadAddon = `
-  const addon = require(${JSON.stringify(`${root}/node_modules/node-gyp-build`)})(${JSON.stringify(root)});
-`;
-
-/** Runs a script of its own process, whose crash is then a failed test and not the end of all of them. */
-function runScript(script: string, threads = 3): { status: number | null; output: string } {
-  const env = { ...process.env, CFGDISTILL_THREADS: String(threads) };
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', script], { env, encoding: 'utf8' });
-  return { status, output: stdout + stderr };
-}
 
 describe('native lifetimes', () => {
   it('memory is trimmed after the operations that were asked for before, and not from under later ones', async () => {
@@ -59,67 +48,21 @@ describe('native lifetimes', () => {
     w.dispose();
   });
 
-  it('workers are terminated in the middle of reads and operations without harm to the process', () => {
-    const worker = `
-      ${loadAddon}
-      const { parentPort } = require('node:worker_threads');
-      const a = addon.createTensor('cpu', 'float32', [64, 64], new Float32Array(64 * 64));
-      const read = async () => {
-        for (;;) {
-          const y = addon.matmul(a, a, false, false, null, null);
-          await y.read();
-          y.dispose();
-        }
-      };
-      for (let i = 0; i < 16; i++) read();
-      const refuse = () => {
-        for (let i = 0; i < 50; i++) try { addon.add(a, 3); } catch {}
-        setImmediate(refuse);
-      };
-      refuse();
-      parentPort.postMessage('running');
-    `;
-    const { status, output } = runScript(`
-      const { Worker } = require('node:worker_threads');
-      ${loadAddon}
-      (async () => {
-        for (let i = 0; i < 25; i++) {
-          const worker = new Worker(${JSON.stringify(worker)}, { eval: true });
-          await new Promise((resolve, reject) => { worker.once('message', resolve); worker.once('error', reject); });
-          await new Promise((resolve) => setTimeout(resolve, (i * 7) % 17));
-          await worker.terminate();
-        }
-        await addon.synchronize('cpu');
-        console.log('in use:', addon.memory('cpu', false).used);
-      })();
-    `);
-    expect(output).toBe('in use: 0\n');
-    expect(status).toBe(0);
-  });
-
-  it('a process may exit while work is queued', () => {
-    const { status, output } = runScript(`
-      ${loadAddon}
-      const a = addon.createTensor('cpu', 'float32', [512, 512], new Float32Array(512 * 512));
-      for (let i = 0; i < 50; i++) addon.matmul(a, a, false, false, null, null).read();
-      setTimeout(() => process.exit(7), 5);
-    `);
-    expect([status, output]).toEqual([7, '']);
-  });
-
   // Only prlimit can take memory away from one process; a sanitizer ends the process when its own memory is at stake.
   const canLimit = spawnSync('prlimit', ['--version']).status === 0 && !process.env.CFGDISTILL_TEST_SANITIZE;
   if (!canLimit) console.warn('skipped: no prlimit on this machine, or a sanitizer');
-  it.skipIf(!canLimit)('a kernel that finds no scratch memory on a pool thread reports it (needs prlimit)', () => {
-    const { status, output } = runScript(`
-      ${loadAddon}
+  it.skipIf(!canLimit)(
+    'a kernel that finds no scratch memory on a pool thread reports it (needs prlimit)',
+    async () => {
+      const { status, output } = await runScript(`
+      ${LOAD_ADDON}
       const { execFileSync } = require('node:child_process');
       const { readFileSync } = require('node:fs');
       const vocab = 1 << 26;
       const draw = (vocab, rows) => {
         const tokens = new Int32Array(rows);
         const logits = new Float32Array(rows * vocab);
-        return () => addon.sampleGuidedNow(logits, null, 1, vocab, 1, 3, undefined, 1, 0, tokens, new Float32Array(rows));
+        return () => addon.sampleGuidedNow(logits, null, 1, vocab, 1, 3, undefined, 1, 0, tokens, new Float32Array(rows), 'float32');
       };
       draw(1000, 64)();
       const large = draw(vocab, 2);
@@ -127,7 +70,8 @@ describe('native lifetimes', () => {
       execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (held + 400 * 2 ** 20)]);
       try { large(); console.log('enough'); } catch (error) { console.log(error.message); }
     `);
-    expect(output).toMatch(/^out of memory for the scratch space/);
-    expect(status).toBe(0);
-  });
+      expect(output).toMatch(/^out of memory for the scratch space/);
+      expect(status).toBe(0);
+    },
+  );
 });

@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { hostArray } from '../host-arrays.ts';
 import type { SequenceEncoder } from '../models/sequence-encoder.ts';
 import { packTokens } from '../models/token-batch.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -32,7 +33,7 @@ export class EncoderEmbedder implements Embedder {
   }
 
   async embed(generations: readonly Int32Array[], signal?: AbortSignal): Promise<Float32Array> {
-    const result = new Float32Array(generations.length * this.dimensions);
+    const result = hostArray('float32', generations.length * this.dimensions, 'the embeddings');
     for (let begin = 0; begin < generations.length; begin += this.#batchSize) {
       signal?.throwIfAborted();
       const part = generations.slice(begin, begin + this.#batchSize);

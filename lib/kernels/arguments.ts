@@ -48,16 +48,25 @@ export function expectLength(argument: string, length: number, dimensions: reado
   throw new ShapeError(`${argument}: expected [${names}] = [${sizes}]${elements}, got ${length} elements`, argument);
 }
 
-/** Throws ValueError for an array whose buffer was transferred: it looks like an empty one. */
+/** Throws ValueError for an array whose buffer was transferred, or shrank and left it behind: it looks like an empty one. */
 export function expectMemory(argument: string, value: ArrayBufferView & { readonly length: number }): void {
   if (value.length > 0) return;
   try {
-    new Uint8Array(value.buffer);
+    // Only a view that fits its buffer lets its elements be looked at, whatever kind of array it is.
+    Uint8Array.prototype.at.call(value as unknown as Uint8Array, 0);
   } catch (cause) {
+    const got = isDetached(value.buffer) ? 'was transferred' : 'has shrunk';
     const expected = `${value.constructor.name} with memory`;
-    throw new ValueError(`${argument}: expected a ${expected}, got one whose buffer was transferred`, argument, {
-      cause,
-    });
+    throw new ValueError(`${argument}: expected a ${expected}, got one whose buffer ${got}`, argument, { cause });
+  }
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true;
   }
 }
 

@@ -1,3 +1,4 @@
+import { hostArray } from '../host-arrays.ts';
 import { type Divergence, native } from '../native.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import {
@@ -147,8 +148,8 @@ export function distillationLoss(
     expectFloats('policy.coefficients', policy.coefficients, rows);
   }
   const { tokens, coefficients } = (policy ?? {}) as { tokens?: Int32Array; coefficients?: Float32Array };
-  const perToken = new Float32Array(rows.size);
-  const entropy = new Float32Array(rows.size);
+  const perToken = hostArray('float32', rows.size, 'one value per row');
+  const entropy = hostArray('float32', rows.size, 'one value per row');
   const loss = native.distillationLossNow(
     own,
     teacher,

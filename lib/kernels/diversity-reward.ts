@@ -1,4 +1,5 @@
 import { ShapeError } from '../errors.ts';
+import { hostArray } from '../host-arrays.ts';
 import { native } from '../native.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import {
@@ -94,9 +95,9 @@ export function diversityReward(
     { name: 'dimensions', size: dimensions },
   );
   if (baselines !== undefined) expectFloats('baselines', baselines, rows);
-  const reward = new Float32Array(prompts * samples);
-  const advantage = new Float32Array(prompts * samples);
-  const diversity = new Float32Array(prompts);
+  const reward = hostArray('float32', prompts * samples, 'the rewards');
+  const advantage = hostArray('float32', prompts * samples, 'the rewards');
+  const diversity = hostArray('float32', prompts, 'the diversities');
   native.diversityRewardNow(elements, prompts, samples, dimensions, baselines, reward, advantage, diversity, type);
   return { reward, advantage, diversity };
 }

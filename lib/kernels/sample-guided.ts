@@ -1,3 +1,4 @@
+import { hostArray } from '../host-arrays.ts';
 import { native } from '../native.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import {
@@ -94,8 +95,8 @@ export function sampleGuided(
   const other = uncond === null ? null : elementsOf('uncond', uncond, type, rows, vocab);
   if (typeof scale !== 'number') expectFloats('scale', scale, rows);
   if (typeof offset !== 'number') expectInts('offset', offset, rows);
-  const tokens = new Int32Array(rows.size);
-  const logProbs = new Float32Array(rows.size);
+  const tokens = hostArray('int32', rows.size, 'the tokens');
+  const logProbs = hostArray('float32', rows.size, 'the log-probabilities');
   native.sampleGuidedNow(own, other, scale, width, temperature, topK, topP, seed, offset, tokens, logProbs, type);
   return { tokens, logProbs };
 }

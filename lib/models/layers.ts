@@ -1,9 +1,10 @@
+import { hostArray } from '../host-arrays.ts';
 import { Random } from '../random.ts';
 import type { Device } from '../tensor/device.ts';
 import { layerNorm, linear, rmsNorm } from '../tensor/operations.ts';
 import { keep } from '../tensor/scope.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
-import { normal } from './initialize.ts';
+import { initializes, normal } from './initialize.ts';
 import type { Parameter } from './parameter.ts';
 
 /** Makes the weights of a model, in order, under names; each weight's random start depends on its name alone. */
@@ -20,12 +21,15 @@ export class WeightFactory {
   /** Normally distributed with this deviation; decayed. */
   normal(name: string, shape: readonly number[], deviation: number): Tensor {
     const count = shape.reduce((a, b) => a * b, 1);
-    return this.#add(name, normal(this.#random.fork(name), count, deviation), shape, true);
+    const start = initializes()
+      ? normal(this.#random.fork(name), count, deviation)
+      : hostArray('float32', count, `the weights ${name}`);
+    return this.#add(name, start, shape, true);
   }
 
   /** All elements equal; not decayed. */
   constant(name: string, length: number, value: number): Tensor {
-    return this.#add(name, new Float32Array(length).fill(value), [length], false);
+    return this.#add(name, hostArray('float32', length, `the weights ${name}`).fill(value), [length], false);
   }
 
   #add(name: string, data: Float32Array, shape: readonly number[], decay: boolean): Tensor {

@@ -1,5 +1,9 @@
-import { CheckpointError, ShapeError } from '../errors.ts';
+import { setImmediate } from 'node:timers/promises';
+import { CheckpointError, OutOfMemoryError, ShapeError } from '../errors.ts';
 import { native } from '../native.ts';
+import { allOrNothing } from '../tensor/scope.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { uninitialized } from './initialize.ts';
 import type { Parameter } from './parameter.ts';
 import { fromFloat32, loadSafetensors, type StoredTensor, saveSafetensors, toFloat32 } from './safetensors.ts';
 import { configFromMetadata } from './transformer-config.ts';
@@ -35,10 +39,23 @@ export function fillParameters(
   source: string,
   prefix = '',
 ): void {
+  const values = matched(parameters, tensors, source, prefix).map(({ tensor, stored, name }) => {
+    return { tensor, data: toFloat32(stored, name) };
+  });
+  for (const { tensor, data } of values) tensor.write(data);
+}
+
+/** Each parameter with what is stored for it, whose shape and type are right. */
+function matched(
+  parameters: Iterable<Parameter>,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  source: string,
+  prefix = '',
+): { tensor: Tensor; stored: StoredTensor; name: string }[] {
   const refuse = (message: string): never => {
     throw new CheckpointError(`${source}: ${message}`, source);
   };
-  const values = [...parameters].map(({ name, tensor }) => {
+  return [...parameters].map(({ name, tensor }) => {
     const full = prefix + name;
     const stored = tensors.get(full) ?? refuse(`expected a tensor '${full}', got none`);
     const { dtype, shape } = stored;
@@ -48,9 +65,8 @@ export function fillParameters(
     if (!(Object.values(STORED) as string[]).includes(dtype)) {
       refuse(`tensor '${full}': expected F32, F16 or BF16, got ${dtype}`);
     }
-    return { tensor, data: toFloat32(stored, full) };
+    return { tensor, stored, name: full };
   });
-  for (const { tensor, data } of values) tensor.write(data);
 }
 
 /** Saves weights with the kind and config of their model in the metadata. */
@@ -66,7 +82,7 @@ export async function saveModel(
 }
 
 /** Makes a model from a file's config by `make`, and fills in its weights. */
-export async function loadModel<M extends { parameters(): Iterable<Parameter> }>(
+export async function loadModel<M extends { parameters(): Iterable<Parameter>; dispose(): void }>(
   path: string,
   kind: string,
   make: (config: unknown) => M,
@@ -75,27 +91,44 @@ export async function loadModel<M extends { parameters(): Iterable<Parameter> }>
   const config = configFromMetadata(metadata, kind, path);
   let model: M;
   try {
-    model = make(config);
+    model = uninitialized(() => make(config));
   } catch (cause) {
+    if (cause instanceof OutOfMemoryError) throw cause;
     throw new CheckpointError(`${path}: the config in the metadata is not usable: ${(cause as Error).message}`, path, {
       cause,
     });
   }
-  fillParameters(model.parameters(), tensors, path);
+  try {
+    for (const { tensor, stored, name } of matched(model.parameters(), tensors, path)) {
+      tensor.write(toFloat32(stored, name));
+      await setImmediate(); // the event loop's turn: a model may be large
+    }
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
   return model;
 }
 
+type Parameters = { parameters(): Iterable<Parameter> };
+
+/** A model that `make` makes, with the weights of another of its shape, bit for bit. */
+export function copyOf<M extends Parameters>(model: M, make: () => M): M {
+  return allOrNothing(() => {
+    const copy = uninitialized(make);
+    copyWeights(model, copy);
+    return copy;
+  });
+}
+
 /** Copies weights between two models of one shape, on the device. */
-export function copyWeights(
-  from: { parameters(): Iterable<Parameter> },
-  to: { parameters(): Iterable<Parameter> },
-): void {
+function copyWeights(from: Parameters, to: Parameters): void {
   const targets = [...to.parameters()];
   [...from.parameters()].forEach(({ name, tensor }, i) => {
     const target = targets[i];
     if (target?.name !== name)
       throw new ShapeError(`model: expected a parameter '${name}', got '${target?.name}'`, 'model');
-    native.fill(target.tensor.handle, 0);
+    native.fill(target.tensor.handle, -0); // to which a -0 adds up to -0
     native.accumulate(target.tensor.handle, tensor.handle, 1);
   });
 }

@@ -1,9 +1,10 @@
 import { transient } from '../tensor/autograd.ts';
 import { type Device, type DeviceName, device as deviceByName, deviceOf } from '../tensor/device.ts';
 import { maskedMean, reshape } from '../tensor/operations.ts';
+import { allOrNothing } from '../tensor/scope.ts';
 import type { ComputeType, Tensor } from '../tensor/tensor.ts';
 import { Linear, WeightFactory } from './layers.ts';
-import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
+import { copyOf, loadModel, type SaveOptions, saveModel } from './model-file.ts';
 import type { Parameter } from './parameter.ts';
 import { PlacedBatch } from './placed-batch.ts';
 import type { TokenBatch } from './token-batch.ts';
@@ -40,14 +41,19 @@ export class SequenceEncoder {
   ) {
     const config = completeConfig<SequenceEncoderConfig>(options, { dimensions: options.dimensions ?? options.width });
     expectPositive('dimensions', config.dimensions);
+    checkedCompute(compute);
     const make = new WeightFactory(seed, device);
+    const { stack, projection } = allOrNothing(() => ({
+      stack: new TransformerStack(make, config, device, compute),
+      projection: new Linear(make, 'projection', config.width, config.dimensions, {
+        bias: false,
+        deviation: 1 / Math.sqrt(config.width),
+      }),
+    }));
     this.config = config;
     this.device = device;
-    this.#stack = new TransformerStack(make, config, device, checkedCompute(compute));
-    this.#projection = new Linear(make, 'projection', config.width, config.dimensions, {
-      bias: false,
-      deviation: 1 / Math.sqrt(config.width),
-    });
+    this.#stack = stack;
+    this.#projection = projection;
     this.#parameters = make.parameters;
   }
 
@@ -80,9 +86,7 @@ export class SequenceEncoder {
 
   /** An encoder of the same config on the same device, with a copy of the weights. To another device: `save` and `load`. */
   clone(): SequenceEncoder {
-    const copy = new SequenceEncoder(this.config, { device: this.device, compute: this.compute });
-    copyWeights(this, copy);
-    return copy;
+    return copyOf(this, () => new SequenceEncoder(this.config, { device: this.device, compute: this.compute }));
   }
 
   /** Writes weights and config as safetensors, atomically. */

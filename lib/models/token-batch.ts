@@ -1,4 +1,5 @@
 import { ShapeError, ValueError } from '../errors.ts';
+import { hostArray } from '../host-arrays.ts';
 
 /**
  * Token sequences as a matrix, padded on the left so that all of them end together: the next token of every row is at
@@ -26,7 +27,7 @@ export function packTokens(
 ): TokenBatch {
   if (sequences.length === 0) throw new ValueError(`${argument}: expected at least one sequence, got none`, argument);
   const positions = width ?? sequences.reduce((longest, s) => Math.max(longest, s.length), 0);
-  const tokens = new Int32Array(sequences.length * positions);
+  const tokens = hostArray('int32', sequences.length * positions, argument);
   const starts = new Int32Array(sequences.length);
   sequences.forEach((sequence, row) => {
     checkTokens(sequence, vocabularySize, `${argument}[${row}]`);

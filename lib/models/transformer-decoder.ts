@@ -3,7 +3,7 @@ import { native } from '../native.ts';
 import { ComputeWeights } from '../tensor/compute-weights.ts';
 import { cast, embedding, reshape } from '../tensor/operations.ts';
 import { Program } from '../tensor/program.ts';
-import { keep, scope } from '../tensor/scope.ts';
+import { allOrNothing, keep, scope } from '../tensor/scope.ts';
 import { type ComputeType, Tensor } from '../tensor/tensor.ts';
 import type { Decoder, DecoderOptions } from './language-model.ts';
 import { PlacedBatch } from './placed-batch.ts';
@@ -50,9 +50,6 @@ export class CachedDecoder<C extends ComputeType> implements Decoder<C> {
     this.#capacity = capacity;
     this.#filled = batch.positions;
     const repeated = new Int32Array(this.#rows).map((_, i) => batch.starts[Math.floor(i / samplesPerRow)] as number);
-    this.#starts = keep(Tensor.from(repeated, [this.#rows], model.stack.device));
-    this.#position = keep(Tensor.from(Int32Array.of(batch.positions), [1], model.stack.device));
-
     const { compute } = model.stack;
     const caches: Tensor<C>[] = [];
     const readPrompts = (): Tensor<C> =>
@@ -71,13 +68,15 @@ export class CachedDecoder<C extends ComputeType> implements Decoder<C> {
         const logits = model.logits(final);
         return samplesPerRow === 1 ? logits : new Tensor(native.repeatRows(logits.handle, samplesPerRow), compute);
       });
+    const state = allOrNothing(() => ({
+      starts: keep(Tensor.from(repeated, [this.#rows], model.stack.device)),
+      position: keep(Tensor.from(Int32Array.of(batch.positions), [1], model.stack.device)),
+      logits: keep(this.#weights.use(readPrompts)),
+    }));
+    this.#starts = state.starts;
+    this.#position = state.position;
     this.#caches = caches;
-    try {
-      this.logits = keep(this.#weights.use(readPrompts));
-    } catch (error) {
-      this.#disposeState();
-      throw error;
-    }
+    this.logits = state.logits;
   }
 
   step(tokens: Tensor<'int32'>): Tensor<C> {
@@ -134,10 +133,6 @@ export class CachedDecoder<C extends ComputeType> implements Decoder<C> {
     this.#program?.dispose();
     this.#output?.dispose();
     this.logits.dispose();
-    this.#disposeState();
-  }
-
-  #disposeState(): void {
     this.#starts.dispose();
     this.#position.dispose();
     for (const cache of this.#caches) cache.dispose();

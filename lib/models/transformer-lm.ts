@@ -1,10 +1,11 @@
 import { transient } from '../tensor/autograd.ts';
 import { type Device, type DeviceName, device as deviceByName, deviceOf } from '../tensor/device.ts';
 import { linear, reshape } from '../tensor/operations.ts';
+import { allOrNothing } from '../tensor/scope.ts';
 import type { ComputeType, Tensor } from '../tensor/tensor.ts';
 import type { Decoder, DecoderOptions, LanguageModel } from './language-model.ts';
 import { Linear, WeightFactory } from './layers.ts';
-import { copyWeights, loadModel, type SaveOptions, saveModel } from './model-file.ts';
+import { copyOf, loadModel, type SaveOptions, saveModel } from './model-file.ts';
 import type { Parameter } from './parameter.ts';
 import { PlacedBatch } from './placed-batch.ts';
 import type { TokenBatch } from './token-batch.ts';
@@ -59,13 +60,16 @@ export class TransformerLM<C extends ComputeType = 'float32'> implements Languag
   ) {
     const config = completeConfig<TransformerLMConfig>(options, { tied: options.tied ?? true });
     expectBoolean('tied', config.tied);
+    checkedCompute(compute);
     const make = new WeightFactory(seed, device);
+    const { stack, output } = allOrNothing(() => ({
+      stack: new TransformerStack(make, config, device, compute),
+      output: config.tied ? null : new Linear(make, 'output', config.width, config.vocabularySize, { bias: false }),
+    }));
     this.config = config;
     this.device = device;
-    this.stack = new TransformerStack(make, config, device, checkedCompute(compute));
-    this.#output = config.tied
-      ? null
-      : new Linear(make, 'output', config.width, config.vocabularySize, { bias: false });
+    this.stack = stack;
+    this.#output = output;
     this.#parameters = make.parameters;
   }
 
@@ -111,9 +115,7 @@ export class TransformerLM<C extends ComputeType = 'float32'> implements Languag
 
   /** A model of the same config on the same device, with a copy of the weights. To another device: `save` and `load`. */
   clone(): TransformerLM<C> {
-    const copy = new TransformerLM(this.config, { device: this.device, compute: this.compute });
-    copyWeights(this, copy);
-    return copy;
+    return copyOf(this, () => new TransformerLM(this.config, { device: this.device, compute: this.compute }));
   }
 
   /** Writes weights and config as safetensors, atomically. A `dtype` of 16 bits stores half the bytes. */

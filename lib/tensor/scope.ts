@@ -5,10 +5,29 @@ interface Disposable {
 }
 
 let current: Set<Disposable> | null = null;
+let attempt: Set<Disposable> | null = null;
 
 /** Called for every new tensor. */
 export function track(tensor: Disposable): void {
   current?.add(tensor);
+  attempt?.add(tensor);
+}
+
+/** Runs `body`; when it throws, disposes the tensors made in it, also those given to `keep`. */
+export function allOrNothing<R>(body: () => R): R {
+  const outer = attempt;
+  const mine = new Set<Disposable>();
+  attempt = mine;
+  try {
+    const result = body();
+    for (const tensor of mine) outer?.add(tensor);
+    return result;
+  } catch (error) {
+    for (const tensor of mine) tensor.dispose();
+    throw error;
+  } finally {
+    attempt = outer;
+  }
 }
 
 /** Takes a tensor out of the scope it was made in, so that it lives on. Returns it. */

@@ -1,3 +1,4 @@
+import { hostArray } from '../host-arrays.ts';
 import type { TokenBatch } from '../models/token-batch.ts';
 
 /** A prompt and what follows it. */
@@ -21,8 +22,8 @@ export function packCompletions(completions: readonly Completion[], width: numbe
   const longest = completions.reduce((most, { tokens }) => Math.max(most, tokens.length), 1);
   const rows = completions.length;
   const positions = width + longest - 1;
-  const tokens = new Int32Array(rows * positions);
-  const targets = new Int32Array(rows * positions).fill(-1);
+  const tokens = hostArray('int32', rows * positions, 'the tokens of a batch');
+  const targets = hostArray('int32', rows * positions, 'the targets of a batch').fill(-1);
   const starts = new Int32Array(rows);
   completions.forEach((completion, r) => {
     const base = r * positions;

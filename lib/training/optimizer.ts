@@ -4,7 +4,7 @@ import type { Parameter } from '../models/parameter.ts';
 import type { StoredTensor } from '../models/safetensors.ts';
 import { native } from '../native.ts';
 import type { Device } from '../tensor/device.ts';
-import { keep } from '../tensor/scope.ts';
+import { allOrNothing, keep } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { type PlacedInputs, RecordedPasses } from './recorded-passes.ts';
 import { checkSchedule, learningRateAt, type ScheduleOptions } from './schedule.ts';
@@ -50,9 +50,10 @@ export class Optimizer {
       throw new ValueError('parameters: expected at least one, got none', 'parameters');
     const zeros = (): Tensor[] =>
       this.#parameters.map(({ tensor }) => keep(Tensor.zeros(tensor.shape, { device: tensor.device })));
-    this.#first = zeros();
-    this.#second = zeros();
-    this.#gradients = zeros();
+    const state = allOrNothing(() => ({ first: zeros(), second: zeros(), gradients: zeros() }));
+    this.#first = state.first;
+    this.#second = state.second;
+    this.#gradients = state.gradients;
     const { device } = (this.#parameters[0] as Parameter).tensor;
     this.#updates = new RecordedPasses({
       place: (schedule) => new PlacedSchedule(schedule, device),

@@ -1,4 +1,5 @@
 // Entry of the addon: Node-API only. Checks arguments, makes tensors, sends operations to a device.
+#include <dlfcn.h>
 #include <napi.h>
 
 #include "addon/arguments.h"
@@ -31,7 +32,18 @@ Napi::Value threads(const Napi::CallbackInfo& info) {  // (count | undefined): h
   return Napi::Number::New(info.Env(), pool.threads());
 }
 
+/// Execution threads outlive the environments, and Node closes a library with the last worker that loaded it.
+void stay_loaded() {
+  static void* const self = [] {
+    Dl_info info;
+    return dladdr(reinterpret_cast<void*>(&stay_loaded), &info) ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD)
+                                                                : nullptr;
+  }();
+  (void)self;
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  stay_loaded();
   env.SetInstanceData(new Environment(env));
   Environment::of(env).error_classes = Napi::Persistent(Napi::Array::New(env).As<Napi::Object>());
   TensorObject::define(env, exports);

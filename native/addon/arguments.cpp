@@ -49,6 +49,11 @@ Span<T> array_of(const Napi::Value& value, const char* argument, int64_t length,
   bool detached = false;
   if (napi_is_detached_arraybuffer(value.Env(), buffer, &detached) == napi_ok && detached)
     fail(CFGD_VALUE, argument, "expected a %s with memory, got one whose buffer was transferred", name);
+  size_t bytes = 0;  // a shared buffer does not shrink
+  if (napi_get_arraybuffer_info(value.Env(), buffer, nullptr, &bytes) == napi_ok && offset > bytes)
+    fail(CFGD_VALUE, argument, "expected a %s with memory, got one whose buffer has shrunk", name);
+  if (reinterpret_cast<uintptr_t>(data) % sizeof(T))
+    fail(CFGD_VALUE, argument, "expected a %s whose memory is aligned to its elements", name);
   if (length >= 0 && static_cast<int64_t>(elements) != length)
     fail(CFGD_SHAPE, argument, "expected %lld elements, got %zu", static_cast<long long>(length), elements);
   return {static_cast<T*>(data), static_cast<int64_t>(elements)};
@@ -94,6 +99,14 @@ std::string string_of(const Napi::Value& value, const char* argument) {
 
 uint64_t seed_of(const Napi::Value& value, const char* argument) {
   return static_cast<uint64_t>(integer_of(value, argument, 0, (int64_t{1} << 53) - 1));
+}
+
+std::vector<Napi::Value> list_of(const Napi::Value& value, const char* argument) {
+  if (!value.IsArray()) fail(CFGD_VALUE, argument, "expected an array, got %s", described(value).c_str());
+  const auto array = value.As<Napi::Array>();
+  std::vector<Napi::Value> elements;
+  for (uint32_t i = 0; i < array.Length(); i++) elements.push_back(array.Get(i));
+  return elements;
 }
 
 Shape shape_of(const Napi::Value& value, const char* argument) {
@@ -195,7 +208,7 @@ int64_t vocab_of(const Tensor& logits, const char* argument) {
   return vocab;
 }
 
-void submit(Napi::Env env, Variant op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
+void submit(Napi::Env, Variant op, std::vector<std::byte> args, const std::vector<const Tensor*>& inputs,
             const std::vector<const Tensor*>& outputs, bool keeps_outputs) {
   Command command{op, std::move(args), {}, {}, keeps_outputs};
   const Tensor* first = !outputs.empty() ? outputs.front() : inputs.front();
@@ -205,11 +218,11 @@ void submit(Napi::Env env, Variant op, std::vector<std::byte> args, const std::v
     command.inputs.push_back(t->storage->block());
   }
   for (const Tensor* t : outputs) command.outputs.push_back(t->storage->block());
-  Environment& environment = Environment::of(env);
-  if (!environment.recording) return device.submit(std::move(command));
-  environment.recording->add(device, std::move(command));
-  for (const Tensor* t : inputs) environment.recording->hold(t->storage);
-  for (const Tensor* t : outputs) environment.recording->hold(t->storage);
+  Program* recording = Program::recording();
+  if (!recording) return device.submit(std::move(command));
+  recording->add(device, std::move(command));
+  for (const Tensor* t : inputs) recording->hold(t->storage);
+  for (const Tensor* t : outputs) recording->hold(t->storage);
 }
 
 void submit(Napi::Env env, Variant op, std::vector<std::byte> args, std::initializer_list<const Tensor*> inputs,

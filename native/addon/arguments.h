@@ -23,6 +23,9 @@ uint64_t seed_of(const Napi::Value& value, const char* argument);
 /// A type of elements by its name; throws CFGD_DTYPE for another.
 DType dtype_of(const Napi::Value& value);
 Shape shape_of(const Napi::Value& value, const char* argument);
+/// The elements of an array, which may be computed by getters: read it before looking at memory or tensors, which such
+/// code may detach or dispose.
+std::vector<Napi::Value> list_of(const Napi::Value& value, const char* argument);
 bool is_absent(const Napi::Value& value);
 
 /// A tensor of this type; with a shape, -1 in it accepts any size.
@@ -45,7 +48,9 @@ struct Span {
   const char* begin() const { return reinterpret_cast<const char*>(data); }
   const char* end() const { return begin() + length * element_bytes; }
 };
-/// Throws CFGD_DTYPE for another kind of array, CFGD_VALUE for a detached one, CFGD_SHAPE when length ≥ 0 and differs.
+/// Throws CFGD_DTYPE for another kind of array, CFGD_VALUE for one without memory (its buffer was transferred, or has
+/// shrunk so that the view begins beyond its end), CFGD_SHAPE when length ≥ 0 and differs. What it gives is good until
+/// JavaScript runs again: read all that may call it (elements of lists) before.
 Span<float> floats_of(const Napi::Value& value, const char* argument, int64_t length = -1);
 Span<int32_t> ints_of(const Napi::Value& value, const char* argument, int64_t length = -1);
 /// Elements of a floating-point type: a Float32Array, or a Uint16Array of bf16 or f16, behind a pointer that the
@@ -53,12 +58,6 @@ Span<int32_t> ints_of(const Napi::Value& value, const char* argument, int64_t le
 Span<float> host_elements_of(const Napi::Value& value, const char* argument, DType dtype, int64_t length = -1);
 /// The type of host_elements_of, by its name: float32, bfloat16 or float16.
 DType host_dtype_of(const Napi::Value& value, const char* argument);
-/// `out` may be one of the inputs exactly; a partial overlap is an error.
-template <class T, class U>
-void refuse_overlap(const Span<T>& out, const Span<U>& in, const char* in_name) {
-  if (out.begin() < in.end() && in.begin() < out.end() && !(out.begin() == in.begin() && out.end() == in.end()))
-    fail(CFGD_VALUE, "out", "expected memory of its own or exactly that of %s, got a partial overlap", in_name);
-}
 
 /// Rows of [rows, vocab] from a flat length; throws CFGD_SHAPE unless the vocabulary divides it.
 int64_t rows_of(int64_t length, int64_t vocab, const char* argument);

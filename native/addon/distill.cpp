@@ -4,6 +4,7 @@
 
 #include "addon/arguments.h"
 #include "addon/families.h"
+#include "addon/host_call.h"
 
 namespace cfgd {
 namespace {
@@ -43,41 +44,40 @@ Napi::Value distillation_loss_now(const Napi::CallbackInfo& info) {
     fail(CFGD_DTYPE, "gradDtype", "expected float32 or that of the logits, %s, got %s", name_of(dtype), name_of(grad_dtype));
   const Span<float> student = host_elements_of(info[0], "student", dtype);
   args.rows = rows_of(student.length, args.vocab, "student");
-  const Span<float> grad = host_elements_of(info[13], "out", grad_dtype, student.length);
-  // The gradient may not be written over part of an input.
+  // The gradient may take the place of logits that it has the type of.
+  HostCall call;
   const auto logits = [&](const Napi::Value& value, const char* name) {
-    const Span<float> span = host_elements_of(value, name, dtype, student.length);
-    refuse_overlap(grad, span, name);
-    return span.data;
+    return call.reads(host_elements_of(value, name, dtype, student.length), name, HostCall::InPlace::yes);
   };
-  const auto input = [&](const Napi::Value& value, const char* name, int64_t length) {
-    const Span<float> span = floats_of(value, name, length);
-    refuse_overlap(grad, span, name);
-    return span.data;
+  const auto per_row = [&](const Napi::Value& value, const char* name) {
+    return call.reads(floats_of(value, name, args.rows), name);
   };
-  refuse_overlap(grad, student, "student");
-  args.student = student.data;
+  args.student = logits(info[0], "student");
   args.cond = logits(info[1], "cond");
   if (!is_absent(info[2])) args.uncond = logits(info[2], "uncond");
   if (info[4].IsNumber())
     args.scale = finite_of(info[4], "scale");
   else
-    args.scales = input(info[4], "scale", args.rows);
+    args.scales = per_row(info[4], "scale");
   read_options(info, 5, args);
-  if (!is_absent(info[8])) args.weights = input(info[8], "weights", args.rows);
+  if (!is_absent(info[8])) args.weights = per_row(info[8], "weights");
   expect_both(info[9], info[10]);
+  std::vector<int32_t> tokens;
   if (!is_absent(info[9])) {
-    const Span<int32_t> tokens = ints_of(info[9], "policy.tokens", args.rows);
-    refuse_overlap(grad, tokens, "policy.tokens");
-    args.tokens = tokens.data;
-    args.coefficients = input(info[10], "policy.coefficients", args.rows);
+    // A copy: they are indices, and another thread may write to shared memory after they have been checked.
+    const Span<int32_t> given = ints_of(info[9], "policy.tokens", args.rows);
+    call.reads(given, "policy.tokens");
+    tokens.assign(given.data, given.data + given.length);
+    args.tokens = tokens.data();
+    args.coefficients = per_row(info[10], "policy.coefficients");
   }
-  args.per_token = floats_of(info[11], "perToken", args.rows).data;
-  args.entropy = floats_of(info[12], "entropy", args.rows).data;
+  args.per_token = call.writes(floats_of(info[11], "perToken", args.rows), "perToken");
+  args.entropy = call.writes(floats_of(info[12], "entropy", args.rows), "entropy");
+  float* const grad = call.writes(host_elements_of(info[13], "out", grad_dtype, student.length), "out");
   if (grad_dtype == dtype)
-    args.grad = grad.data;
+    args.grad = grad;
   else
-    args.wide_grad = grad.data;
+    args.wide_grad = grad;
   float loss = 0;
   args.loss = &loss;
   run_now({Op::distillation_loss, dtype}, bytes_of(args));

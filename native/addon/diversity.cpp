@@ -2,6 +2,7 @@
 
 #include "addon/arguments.h"
 #include "addon/families.h"
+#include "addon/host_call.h"
 
 namespace cfgd {
 namespace {
@@ -21,11 +22,13 @@ Napi::Value diversity_reward_now(const Napi::CallbackInfo& info) {
   expect_pairs(args.samples);
   const Shape shape{args.prompts, args.samples, args.dimensions};
   const DType dtype = host_dtype_of(info[8], "dtype");
-  args.embeddings = host_elements_of(info[0], "embeddings", dtype, shape.elements()).data;
-  if (!is_absent(info[4])) args.baselines = floats_of(info[4], "baselines", args.prompts).data;
-  args.reward = floats_of(info[5], "reward", args.prompts * args.samples).data;
-  args.advantage = floats_of(info[6], "advantage", args.prompts * args.samples).data;
-  args.diversity = floats_of(info[7], "diversity", args.prompts).data;
+  HostCall call;
+  args.embeddings = call.reads(host_elements_of(info[0], "embeddings", dtype, shape.elements()), "embeddings");
+  if (!is_absent(info[4])) args.baselines = call.reads(floats_of(info[4], "baselines", args.prompts), "baselines");
+  const int64_t generations = args.prompts * args.samples;
+  args.reward = call.writes(floats_of(info[5], "reward", generations), "reward");
+  args.advantage = call.writes(floats_of(info[6], "advantage", generations), "advantage");
+  args.diversity = call.writes(floats_of(info[7], "diversity", args.prompts), "diversity");
   run_now({Op::diversity_reward, dtype}, bytes_of(args));
   return info.Env().Undefined();
 }

@@ -10,11 +10,10 @@ Mailbox::Mailbox(Napi::Env env) : env_(env) {
   napi_unref_threadsafe_function(env, function_);
 }
 
-void Mailbox::post(std::function<void(Napi::Env)> letter) {
+void Mailbox::post(std::unique_ptr<Letter> letter) {
   std::lock_guard lock(mutex_);
-  if (!function_) return;
-  auto* copy = new std::function<void(Napi::Env)>(std::move(letter));
-  if (napi_call_threadsafe_function(function_, copy, napi_tsfn_nonblocking) != napi_ok) delete copy;
+  if (function_ && napi_call_threadsafe_function(function_, letter.get(), napi_tsfn_nonblocking) == napi_ok)
+    letter.release();  // `deliver` has it
 }
 
 void Mailbox::expect() {
@@ -28,21 +27,38 @@ void Mailbox::close() {
 }
 
 void Mailbox::deliver(napi_env env, napi_value, void* context, void* data) {
-  std::unique_ptr<std::function<void(Napi::Env)>> letter(static_cast<std::function<void(Napi::Env)>*>(data));
+  const std::unique_ptr<Letter> letter(static_cast<Letter*>(data));
   if (!env) return;  // the environment is closing
   auto* mailbox = static_cast<Mailbox*>(context);
   if (--mailbox->expected_ == 0) napi_unref_threadsafe_function(env, mailbox->function_);
   Napi::HandleScope scope(env);
   try {
-    (*letter)(env);
+    letter->open(env);
+    Environment::of(env).external_memory->tell(env);
   } catch (const Napi::Error&) {
     // JavaScript cannot be called any more: a worker is being terminated, and its promises with it.
   }
 }
 
-Environment::Environment(Napi::Env env) : mailbox(std::make_shared<Mailbox>(env)) {
+static Napi::FunctionReference persistent_global(Napi::Env env, const char* name) {
+  return Napi::Persistent(env.Global().Get(name).As<Napi::Function>());
+}
+
+Environment::Environment(Napi::Env env)
+    : float32_array(persistent_global(env, "Float32Array")),
+      int32_array(persistent_global(env, "Int32Array")),
+      uint16_array(persistent_global(env, "Uint16Array")),
+      mailbox(std::make_shared<Mailbox>(env)) {
   // The hook runs before the environment's objects go, while execution threads may still post.
-  env.AddCleanupHook([box = mailbox.get()] { box->close(); });
+  env.AddCleanupHook([box = mailbox.get()] {
+    box->close();
+    Device::leave();
+  });
+}
+
+Environment::~Environment() {
+  // The environment may end in the midst of a recording.
+  if (recording && Program::recording() == recording.get()) Program::set_recording(nullptr);
 }
 
 Napi::Value to_js(Napi::Env env, const Error& error) {

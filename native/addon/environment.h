@@ -2,7 +2,6 @@
 #pragma once
 #include <napi.h>
 
-#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -10,13 +9,22 @@
 
 namespace cfgd {
 
-/// Carries functions from execution threads to one JavaScript thread. Outlives its environment: what arrives after the
+/// What an execution thread has for a JavaScript thread. Made before the work begins, so that afterwards no memory is
+/// needed to tell how it went.
+class Letter {
+ public:
+  virtual ~Letter() = default;
+  /// On the JavaScript thread.
+  virtual void open(Napi::Env env) = 0;
+};
+
+/// Carries letters from execution threads to one JavaScript thread. Outlives its environment: what arrives after the
 /// environment has closed is dropped.
 class Mailbox {
  public:
   explicit Mailbox(Napi::Env env);
   /// From any thread.
-  void post(std::function<void(Napi::Env)> letter);
+  void post(std::unique_ptr<Letter> letter);
   /// On the JavaScript thread: the process stays alive while something is awaited.
   void expect();
   void close();
@@ -30,15 +38,42 @@ class Mailbox {
   int expected_ = 0;  // JavaScript thread only
 };
 
+/// The bytes behind tensor objects, told to the garbage collector, for which a tensor is a few bytes only. Told seldom: it
+/// answers every rise by a collection, and within one turn of the event loop most tensors are disposed again.
+class ExternalMemory {
+ public:
+  /// On the JavaScript thread.
+  void add(Napi::BasicEnv env, int64_t bytes) {
+    now_ += bytes;
+    if (now_ - told_ > kMostUntold) tell(env);
+  }
+  /// From a finaliser.
+  void remove(int64_t bytes) { now_ -= bytes; }
+  void tell(Napi::BasicEnv env) {
+    if (now_ != told_) Napi::MemoryManagement::AdjustExternalMemory(env, now_ - told_);
+    told_ = now_;
+  }
+
+ private:
+  static constexpr int64_t kMostUntold = int64_t{256} << 20;
+  int64_t now_ = 0, told_ = 0;
+};
+
 class Environment {
  public:
   explicit Environment(Napi::Env env);
+  ~Environment();
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
   Napi::FunctionReference tensor_class;
   /// Error classes by cfgd_code, set by JavaScript once.
   Napi::ObjectReference error_classes;
+  /// Float32Array, Int32Array, Uint16Array. Node-API's own functions end the process when there is no memory for an array;
+  /// these throw.
+  Napi::FunctionReference float32_array, int32_array, uint16_array;
   std::shared_ptr<Mailbox> mailbox;
+  /// Outlives the environment, as tensor objects may do by a moment.
+  std::shared_ptr<ExternalMemory> external_memory = std::make_shared<ExternalMemory>();
   /// Where operations go instead of the queue while a program is recorded.
   std::shared_ptr<Program> recording;
 };

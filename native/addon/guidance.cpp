@@ -2,6 +2,7 @@
 
 #include "addon/arguments.h"
 #include "addon/families.h"
+#include "addon/host_call.h"
 
 namespace cfgd {
 namespace {
@@ -27,20 +28,15 @@ Napi::Value guided_logits_now(const Napi::CallbackInfo& info) {
   const DType dtype = host_dtype_of(info[5], "dtype");
   const Span<float> cond = host_elements_of(info[0], "cond", dtype);
   args.rows = rows_of(cond.length, args.vocab, "cond");
-  const Span<float> uncond = host_elements_of(info[1], "uncond", dtype, cond.length);
-  const Span<float> out = host_elements_of(info[4], "out", dtype, cond.length);
-  refuse_overlap(out, cond, "cond");
-  refuse_overlap(out, uncond, "uncond");
-  if (info[2].IsNumber()) {
+  HostCall call;
+  args.cond = call.reads(cond, "cond", HostCall::InPlace::yes);
+  args.uncond =
+      call.reads(host_elements_of(info[1], "uncond", dtype, cond.length), "uncond", HostCall::InPlace::yes);
+  if (info[2].IsNumber())
     args.scale = finite_of(info[2], "scale");
-  } else {
-    const Span<float> scales = floats_of(info[2], "scale", args.rows);
-    refuse_overlap(out, scales, "scale");
-    args.scales = scales.data;
-  }
-  args.cond = cond.data;
-  args.uncond = uncond.data;
-  args.out = out.data;
+  else
+    args.scales = call.reads(floats_of(info[2], "scale", args.rows), "scale");
+  args.out = call.writes(host_elements_of(info[4], "out", dtype, cond.length), "out");
   run_now({Op::guided_logits, dtype}, bytes_of(args));
   return info[4];
 }
@@ -77,19 +73,21 @@ Napi::Value sample_guided_now(const Napi::CallbackInfo& info) {
   const DType dtype = host_dtype_of(info[11], "dtype");
   const Span<float> cond = host_elements_of(info[0], "cond", dtype);
   args.rows = rows_of(cond.length, args.vocab, "cond");
-  args.cond = cond.data;
-  if (!is_absent(info[1])) args.uncond = host_elements_of(info[1], "uncond", dtype, cond.length).data;
+  HostCall call;
+  args.cond = call.reads(cond, "cond");
+  if (!is_absent(info[1]))
+    args.uncond = call.reads(host_elements_of(info[1], "uncond", dtype, cond.length), "uncond");
   if (info[2].IsNumber())
     args.scale = finite_of(info[2], "scale");
   else
-    args.scales = floats_of(info[2], "scale", args.rows).data;
+    args.scales = call.reads(floats_of(info[2], "scale", args.rows), "scale");
   args.draw = draw_options(info[4], info[5], info[6], info[7]);
   if (info[8].IsNumber())
     args.offset = integer_of(info[8], "offset", 0, int64_t{1} << 53);
   else
-    args.counters = ints_of(info[8], "offset", args.rows).data;
-  args.tokens = ints_of(info[9], "tokens", args.rows).data;
-  args.log_probs = floats_of(info[10], "logProbs", args.rows).data;
+    args.counters = call.reads(ints_of(info[8], "offset", args.rows), "offset");
+  args.tokens = call.writes(ints_of(info[9], "tokens", args.rows), "tokens");
+  args.log_probs = call.writes(floats_of(info[10], "logProbs", args.rows), "logProbs");
   run_now({Op::sample_guided, dtype}, bytes_of(args));
   return info.Env().Undefined();
 }

@@ -5,6 +5,7 @@
 
 #include "addon/arguments.h"
 #include "addon/families.h"
+#include "addon/host_call.h"
 
 namespace cfgd {
 namespace {
@@ -20,8 +21,10 @@ Napi::Value lerp_now(const Napi::CallbackInfo& info) {
   const DType dtype = host_dtype_of(info[4], "dtype");
   const Span<float> a = host_elements_of(info[0], "a", dtype), b = host_elements_of(info[1], "b", dtype, a.length);
   const Span<float> out = host_elements_of(info[3], "out", dtype, a.length);
-  refuse_overlap(out, a, "a");
-  refuse_overlap(out, b, "b");
+  HostCall call;
+  call.writes(out, "out");
+  call.reads(a, "a", HostCall::InPlace::yes);
+  call.reads(b, "b", HostCall::InPlace::yes);
   run_now({Op::lerp, dtype}, bytes_of(LerpArgs{a.data, b.data, out.data, weight_of(info[2], "weight"), a.length}));
   return info.Env().Undefined();
 }
@@ -54,20 +57,18 @@ Napi::Value lerp(const Napi::CallbackInfo& info) {
 }
 
 /// The elements of a list that must not be empty.
-Napi::Array list_of(const Napi::Value& value, const char* argument) {
-  if (!value.IsArray()) fail(CFGD_VALUE, argument, "expected an array");
-  const auto list = value.As<Napi::Array>();
-  if (!list.Length()) fail(CFGD_SHAPE, argument, "expected at least one element, got none");
+std::vector<Napi::Value> inputs_of(const Napi::Value& value, const char* argument) {
+  std::vector<Napi::Value> list = list_of(value, argument);
+  if (list.empty()) fail(CFGD_SHAPE, argument, "expected at least one element, got none");
   return list;
 }
 
 /// Weights divided by their sum.
-std::vector<double> shares_of(const Napi::Value& value, uint32_t count) {
-  const Napi::Array list = list_of(value, "weights");
-  if (list.Length() != count) fail(CFGD_SHAPE, "weights", "expected %u, one per input, got %u", count, list.Length());
-  std::vector<double> weights(count);
+std::vector<double> shares_of(const std::vector<Napi::Value>& list, size_t count) {
+  if (list.size() != count) fail(CFGD_SHAPE, "weights", "expected %zu, one per input, got %zu", count, list.size());
+  std::vector<double> weights;
   double sum = 0;
-  for (uint32_t i = 0; i < count; i++) sum += weights[i] = weight_of(list.Get(i), "weights");
+  for (const Napi::Value& value : list) sum += weights.emplace_back(weight_of(value, "weights"));
   if (sum == 0 || !std::isfinite(sum)) fail(CFGD_VALUE, "weights", "expected a finite sum other than 0, got %g", sum);
   for (double& weight : weights) weight /= sum;
   return weights;
@@ -87,16 +88,17 @@ std::vector<std::byte> average_args(float* out, int64_t n, const std::vector<con
 
 // (arrays, weights, out, dtype): typed arrays, now.
 Napi::Value weighted_average_now(const Napi::CallbackInfo& info) {
-  const Napi::Array list = list_of(info[0], "arrays");
-  const std::vector<double> weights = shares_of(info[1], list.Length());
+  const std::vector<Napi::Value> list = inputs_of(info[0], "arrays"), given = inputs_of(info[1], "weights");
+  const std::vector<double> weights = shares_of(given, list.size());
   const DType dtype = host_dtype_of(info[3], "dtype");
   const Span<float> out = host_elements_of(info[2], "out", dtype);
   std::vector<const float*> inputs;
-  for (uint32_t i = 0; i < list.Length(); i++) {
+  for (size_t i = 0; i < list.size(); i++) {
     const std::string name = "arrays[" + std::to_string(i) + "]";
-    const Span<float> input = host_elements_of(list.Get(i), name.c_str(), dtype, out.length);
-    refuse_overlap(out, input, name.c_str());
-    inputs.push_back(input.data);
+    HostCall call;
+    call.writes(out, "out");
+    inputs.push_back(call.reads(host_elements_of(list[i], name.c_str(), dtype, out.length), name.c_str(),
+                                HostCall::InPlace::yes));
   }
   run_now({Op::weighted_average, dtype}, average_args(out.data, out.length, inputs, weights));
   return info.Env().Undefined();
@@ -104,14 +106,14 @@ Napi::Value weighted_average_now(const Napi::CallbackInfo& info) {
 
 // (tensors, weights): tensors of one shape, of float32, float16 or bfloat16.
 Napi::Value weighted_average(const Napi::CallbackInfo& info) {
-  const Napi::Array list = list_of(info[0], "arrays");
-  const std::vector<double> weights = shares_of(info[1], list.Length());
+  const std::vector<Napi::Value> list = inputs_of(info[0], "arrays"), given = inputs_of(info[1], "weights");
+  const std::vector<double> weights = shares_of(given, list.size());
   std::vector<const Tensor*> tensors;
   std::vector<const float*> inputs;
-  for (uint32_t i = 0; i < list.Length(); i++) {
+  for (size_t i = 0; i < list.size(); i++) {
     const std::string name = "arrays[" + std::to_string(i) + "]";
     const Tensor& tensor =
-        i ? tensor_of(list.Get(i), name.c_str(), tensors[0]->dtype) : floating_of(list.Get(i), name.c_str());
+        i ? tensor_of(list[i], name.c_str(), tensors[0]->dtype) : floating_of(list[i], name.c_str());
     if (i) expect_same_shape(tensor, name.c_str(), *tensors[0], "arrays[0]");
     tensors.push_back(&tensor);
     inputs.push_back(tensor.data());

@@ -9,25 +9,23 @@
 namespace cfgd {
 namespace {
 
-/// An array of float32 tensors; `count` ≥ 0 demands as many.
-std::vector<const Tensor*> tensors_of(const Napi::Value& value, const char* argument, int64_t count = -1) {
-  if (!value.IsArray()) fail(CFGD_VALUE, argument, "expected an array of tensors");
-  const auto array = value.As<Napi::Array>();
-  if (count >= 0 && array.Length() != count)
-    fail(CFGD_SHAPE, argument, "expected %lld tensors, got %u", static_cast<long long>(count), array.Length());
-  if (array.Length() == 0) fail(CFGD_VALUE, argument, "expected at least one tensor, got none");
+/// Float32 tensors of one device, at least one.
+std::vector<const Tensor*> tensors_of(const std::vector<Napi::Value>& list, const char* argument) {
+  if (list.empty()) fail(CFGD_VALUE, argument, "expected at least one tensor, got none");
   std::vector<const Tensor*> tensors;
-  for (uint32_t i = 0; i < array.Length(); i++) {
-    tensors.push_back(&tensor_of(array.Get(i), argument, DType::f32));
-    expect_same_device(*tensors[0], argument, *tensors[i], argument);
+  for (const Napi::Value& element : list) {
+    tensors.push_back(&tensor_of(element, argument, DType::f32));
+    expect_same_device(*tensors[0], argument, *tensors.back(), argument);
   }
   return tensors;
 }
 
 /// The tensors of an argument, one for each parameter and of its shape.
-std::vector<const Tensor*> companions_of(const Napi::Value& value, const char* argument,
+std::vector<const Tensor*> companions_of(const std::vector<Napi::Value>& list, const char* argument,
                                          const std::vector<const Tensor*>& parameters) {
-  std::vector<const Tensor*> tensors = tensors_of(value, argument, static_cast<int64_t>(parameters.size()));
+  if (list.size() != parameters.size())
+    fail(CFGD_SHAPE, argument, "expected %zu tensors, got %zu", parameters.size(), list.size());
+  std::vector<const Tensor*> tensors = tensors_of(list, argument);
   expect_same_device(*parameters[0], "parameters", *tensors[0], argument);
   for (size_t i = 0; i < tensors.size(); i++)
     if (!(tensors[i]->shape == parameters[i]->shape))
@@ -62,7 +60,7 @@ void append(std::vector<std::byte>& bytes, const Entry& entry) {
 
 // (gradients): [1]
 Napi::Value global_norm(const Napi::CallbackInfo& info) {
-  const std::vector<const Tensor*> gradients = tensors_of(info[0], "gradients");
+  const std::vector<const Tensor*> gradients = tensors_of(list_of(info[0], "gradients"), "gradients");
   Tensor norm = gradients[0]->device().empty(DType::f32, {1});
   int64_t tiles = 0;
   for (const Tensor* g : gradients) tiles += norm_tiles(g->shape.elements());
@@ -77,13 +75,16 @@ Napi::Value global_norm(const Napi::CallbackInfo& info) {
 // (parameters, gradients, firstMoments, secondMoments, weightDecays, learningRate, beta1, beta2, epsilon, step,
 //  norm | null, maxNorm, schedule [2] | null): in place on parameters and moments.
 Napi::Value adamw(const Napi::CallbackInfo& info) {
-  const std::vector<const Tensor*> parameters = tensors_of(info[0], "parameters");
-  const std::vector<const Tensor*> gradients = companions_of(info[1], "gradients", parameters);
-  const std::vector<const Tensor*> first = companions_of(info[2], "firstMoments", parameters);
-  const std::vector<const Tensor*> second = companions_of(info[3], "secondMoments", parameters);
+  static const char* const names[] = {"parameters", "gradients", "firstMoments", "secondMoments", "weightDecays"};
+  std::vector<Napi::Value> lists[5];  // all of them before any tensor is looked at
+  for (int i = 0; i < 5; i++) lists[i] = list_of(info[i], names[i]);
+  const std::vector<const Tensor*> parameters = tensors_of(lists[0], names[0]);
+  const std::vector<const Tensor*> gradients = companions_of(lists[1], names[1], parameters);
+  const std::vector<const Tensor*> first = companions_of(lists[2], names[2], parameters);
+  const std::vector<const Tensor*> second = companions_of(lists[3], names[3], parameters);
   const size_t count = parameters.size();
-  if (!info[4].IsArray() || info[4].As<Napi::Array>().Length() != count)
-    fail(CFGD_SHAPE, "weightDecays", "expected an array of %zu numbers", count);
+  if (lists[4].size() != count)
+    fail(CFGD_SHAPE, "weightDecays", "expected an array of %zu numbers, got %zu", count, lists[4].size());
 
   AdamWArgs args{};
   args.count = static_cast<int64_t>(count);
@@ -113,8 +114,7 @@ Napi::Value adamw(const Napi::CallbackInfo& info) {
   args.workspace = scratch.data<AdamWStep>();
   std::vector<std::byte> bytes = bytes_of(args);
   for (size_t i = 0; i < count; i++) {
-    const double decay =
-        number_within(info[4].As<Napi::Array>().Get(static_cast<uint32_t>(i)), "weightDecays", 0, INFINITY);
+    const double decay = number_within(lists[4][i], "weightDecays", 0, INFINITY);
     append(bytes, AdamWTensor{parameters[i]->data(), gradients[i]->data(), first[i]->data(), second[i]->data(),
                               parameters[i]->shape.elements(), decay});
     for (const Tensor* t : {parameters[i], first[i], second[i]}) {

@@ -4,12 +4,12 @@
 namespace cfgd {
 namespace {
 
-// Distinguishes our objects from any other external value a caller may pass.
-constexpr napi_type_tag kTag = {0x3b9e60d27c5f41a8, 0x92e4d7f1083ac65b};
+// Distinguishes our objects from any other external value a caller may pass, also one of another copy of this library.
+const napi_type_tag kTag = {0x3b9e60d27c5f41a8, reinterpret_cast<uintptr_t>(&kTag)};
 
 Napi::Value begin_program(const Napi::CallbackInfo& info) {
   Environment& environment = Environment::of(info.Env());
-  if (environment.recording) fail(CFGD_VALUE, "program", "another program is being recorded");
+  if (Program::recording()) fail(CFGD_VALUE, "program", "another program is being recorded");
   environment.recording = std::make_shared<Program>();
   Program::set_recording(environment.recording.get());
   return info.Env().Undefined();
@@ -36,7 +36,7 @@ std::shared_ptr<Program>& program_of(const Napi::Value& value) {
 Napi::Value replay_program(const Napi::CallbackInfo& info) {
   const std::shared_ptr<Program>& program = program_of(info[0]);
   if (!program) fail(CFGD_VALUE, "program", "the program was disposed");
-  if (Environment::of(info.Env()).recording)
+  if (Program::recording())
     fail(CFGD_VALUE, "program", "expected only operations while a program is recorded, got the replay of another");
   if (Device* device = program->device()) device->replay(program);
   return info.Env().Undefined();

@@ -2,31 +2,33 @@
 
 #include "addon/arguments.h"
 #include "addon/device.h"
+#include "tensor/host_memory.h"
 
 namespace cfgd {
 namespace {
 
-// Distinguishes our objects from any other wrapped object a caller may pass.
-constexpr napi_type_tag kTag = {0x8f3c1d5be2a94760, 0xb1d7c04ea6f35298};
+// Distinguishes our objects from any other wrapped object a caller may pass, also one of another copy of this library.
+const napi_type_tag kTag = {0x8f3c1d5be2a94760, reinterpret_cast<uintptr_t>(&kTag)};
 
 const void* bytes_of_array(const Napi::Value& value, const char* argument, const Tensor& tensor) {
   const int64_t elements = tensor.shape.elements();
-  if (tensor.dtype == DType::f32) return floats_of(value, argument, elements).data;
   if (tensor.dtype == DType::i32) return ints_of(value, argument, elements).data;
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint16_array ||
-      static_cast<int64_t>(value.As<Napi::TypedArray>().ElementLength()) != elements)
-    fail(CFGD_DTYPE, argument, "expected a Uint16Array of %lld elements", static_cast<long long>(elements));
-  return value.As<Napi::Uint16Array>().Data();
+  return host_elements_of(value, argument, tensor.dtype, elements).data;
 }
 
 Napi::Value typed_array(Napi::Env env, DType dtype, const char* data, uint64_t bytes) {
-  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, bytes);
-  if (bytes) std::memcpy(buffer.Data(), data, bytes);
-  switch (dtype) {
-    case DType::f32: return Napi::Float32Array::New(env, bytes / 4, buffer, 0);
-    case DType::i32: return Napi::Int32Array::New(env, bytes / 4, buffer, 0);
-    default: return Napi::Uint16Array::New(env, bytes / 2, buffer, 0);
+  const Environment& environment = Environment::of(env);
+  const Napi::FunctionReference& make = dtype == DType::f32   ? environment.float32_array
+                                        : dtype == DType::i32 ? environment.int32_array
+                                                              : environment.uint16_array;
+  Napi::Object array;
+  try {
+    array = make.New({Napi::Number::New(env, static_cast<double>(bytes / size_of(dtype)))});
+  } catch (const Napi::Error&) {
+    throw Error(CFGD_MEMORY, "", "out of memory: no " + std::to_string(bytes) + " bytes for an array to read into");
   }
+  if (bytes) std::memcpy(array.As<Napi::TypedArray>().ArrayBuffer().Data(), data, bytes);
+  return array;
 }
 
 Napi::Value create_tensor(const Napi::CallbackInfo& info) {  // (device, dtype, shape, data | undefined)
@@ -40,8 +42,8 @@ Napi::Value create_tensor(const Napi::CallbackInfo& info) {  // (device, dtype, 
 }
 
 /// What is not an operation cannot be part of a program: it would be done once, at the time of the recording.
-void refuse_while_recording(Napi::Env env, const char* what) {
-  if (Environment::of(env).recording)
+void refuse_while_recording(const char* what) {
+  if (Program::recording())
     fail(CFGD_VALUE, "program", "expected only operations while a program is recorded, got a %s", what);
 }
 
@@ -71,14 +73,19 @@ TensorObject::TensorObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Te
 TensorObject::~TensorObject() = default;
 
 // Collected without dispose().
-void TensorObject::Finalize(Napi::BasicEnv env) {
-  if (tensor_.storage) Napi::MemoryManagement::AdjustExternalMemory(env, -external_bytes_);
+void TensorObject::Finalize(Napi::BasicEnv) { release(); }
+
+void TensorObject::release() {
+  if (!tensor_.storage) return;
+  tensor_.storage.reset();
+  external_memory_->remove(external_bytes_);
 }
 
 void TensorObject::adopt(Napi::Env env, Tensor tensor) {
   tensor_ = std::move(tensor);
   external_bytes_ = static_cast<int64_t>(tensor_.bytes());
-  Napi::MemoryManagement::AdjustExternalMemory(env, external_bytes_);
+  external_memory_ = Environment::of(env).external_memory;
+  external_memory_->add(env, external_bytes_);
 }
 
 Napi::Value TensorObject::wrap(Napi::Env env, Tensor tensor) {
@@ -96,8 +103,7 @@ const Tensor& TensorObject::unwrap(const Napi::Value& value, const char* argumen
 }
 
 Napi::Value TensorObject::dispose(const Napi::CallbackInfo& info) {
-  if (tensor_.storage) Napi::MemoryManagement::AdjustExternalMemory(info.Env(), -external_bytes_);
-  tensor_.storage.reset();
+  release();
   return info.Env().Undefined();
 }
 
@@ -139,7 +145,7 @@ Napi::Value TensorObject::view(const Napi::CallbackInfo& info) {
 
 Napi::Value TensorObject::write(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
-    refuse_while_recording(info.Env(), "write()");
+    refuse_while_recording("write()");
     const Tensor& tensor = unwrap(info.This(), "tensor");
     tensor.device().write(tensor, bytes_of_array(info[0], "data", tensor));
     return info.Env().Undefined();
@@ -148,10 +154,10 @@ Napi::Value TensorObject::write(const Napi::CallbackInfo& info) {
 
 Napi::Value TensorObject::read(const Napi::CallbackInfo& info) {
   return guarded(info, [&] {
-    refuse_while_recording(info.Env(), "read()");
+    refuse_while_recording("read()");
     const Tensor tensor = unwrap(info.This(), "tensor");
     const uint64_t bytes = tensor.bytes();
-    std::shared_ptr<char[]> host(new char[bytes ? bytes : 1]);
+    const std::shared_ptr<char[]> host = host_memory(bytes, "to read into");
     return promised(
         info.Env(), tensor.device(),
         [tensor, host] { return tensor.device().read(tensor, host.get()); },

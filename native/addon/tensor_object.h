@@ -29,8 +29,11 @@ class TensorObject : public Napi::ObjectWrap<TensorObject> {
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
 
+  void release();
+
   Tensor tensor_;
-  int64_t external_bytes_ = 0;  // told to the garbage collector
+  std::shared_ptr<ExternalMemory> external_memory_;
+  int64_t external_bytes_ = 0;
 };
 
 /// Exports the creation of tensors.

@@ -18,19 +18,24 @@ static uint64_t rounded(uint64_t bytes) {
 Block* Allocator::acquire(uint64_t bytes) {
   const uint64_t size = rounded(bytes);
   std::lock_guard lock(mutex_);
-  auto found = cache_.find(size);
-  Block* block = nullptr;
-  if (found != cache_.end() && !found->second.empty()) {
-    block = found->second.back();
-    found->second.pop_back();
+  Block*& unused = cache_[size];
+  Block* block = unused;
+  if (block) {
+    unused = block->next;
   } else {
+    const auto use = [&] {
+      return std::to_string(used_) + " in use, " + std::to_string(reserved_) + " held, " +
+             (limit_ == UINT64_MAX ? "no limit is set" : "the limit is " + std::to_string(limit_));
+    };
     if (size > limit_ || reserved_ > limit_ - size)
-      throw Error(CFGD_MEMORY, "", "out of memory: " + std::to_string(bytes) + " bytes asked for, " +
-                                       std::to_string(reserved_) + " held, the limit is " + std::to_string(limit_));
+      throw Error(CFGD_MEMORY, "",
+                  "out of memory: " + std::to_string(bytes) + " bytes asked for on " + id_ + ", " + use());
+    auto made = std::make_unique<Block>();
     cfgd_status status{};
-    void* data = backend_->allocate(device_, size, &status);
-    if (!data) throw Error(status);
-    block = new Block{data, size, nullptr};
+    made->data = backend_->allocate(device_, size, &status);
+    if (!made->data) throw Error(status.code, status.argument, status.message + (" (" + use() + ")"));
+    made->bytes = size;
+    block = made.release();
     reserved_ += size;
   }
   used_ += size;
@@ -38,18 +43,24 @@ Block* Allocator::acquire(uint64_t bytes) {
   return block;
 }
 
-void Allocator::give_back(Block* block) {
+void Allocator::give_back(Block* block) noexcept {
   std::lock_guard lock(mutex_);
   used_ -= block->bytes;
-  cache_[block->bytes].push_back(block);
+  Block*& unused = cache_.find(block->bytes)->second;
+  block->next = unused;
+  unused = block;
 }
 
 std::vector<Block*> Allocator::take_unused() {
   std::lock_guard lock(mutex_);
-  std::vector<Block*> unused;
-  for (const auto& [size, blocks] : cache_) unused.insert(unused.end(), blocks.begin(), blocks.end());
-  cache_.clear();
-  return unused;
+  std::vector<Block*> taken;
+  size_t count = 0;
+  for (const auto& [size, first] : cache_)
+    for (const Block* block = first; block; block = block->next) count++;
+  taken.reserve(count);
+  for (auto& [size, first] : cache_)
+    for (; first; first = first->next) taken.push_back(first);
+  return taken;
 }
 
 void Allocator::release(const std::vector<Block*>& blocks) {

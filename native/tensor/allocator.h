@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensor/backend.h"
@@ -22,6 +23,7 @@ struct Block {
   void* data = nullptr;
   uint64_t bytes = 0;
   std::shared_ptr<const Error> poison;
+  Block* next = nullptr;  // in the allocator's cache
 };
 
 struct MemoryStatistics {
@@ -32,26 +34,30 @@ struct MemoryStatistics {
 
 class Allocator {
  public:
-  Allocator(const cfgd_backend* backend, void* device) : backend_(backend), device_(device) {}
+  /// `id` names the device in errors; `limit` as of `set_limit`.
+  Allocator(const cfgd_backend* backend, void* device, std::string id, uint64_t limit)
+      : backend_(backend), device_(device), id_(std::move(id)), limit_(limit) {}
 
-  /// A block of at least `bytes`; throws CFGD_MEMORY, naming the size, when there is none.
+  /// A block of at least `bytes`; throws CFGD_MEMORY, naming the size, what is in use and the limit, when there is none.
   Block* acquire(uint64_t bytes);
-  void give_back(Block* block);
+  /// Allocates nothing: it comes from destructors.
+  void give_back(Block* block) noexcept;
   /// Empties the cache. Operations enqueued before may still use these blocks; none enqueued later does.
   std::vector<Block*> take_unused();
   /// Returns blocks that nothing uses any more to the system.
   void release(const std::vector<Block*>& blocks);
   MemoryStatistics statistics();
   void reset_peak();
-  /// Upper bound of `reserved` in bytes.
+  /// Upper bound of `reserved` in bytes; UINT64_MAX: none.
   void set_limit(uint64_t bytes);
 
  private:
   const cfgd_backend* backend_;
   void* device_;
+  std::string id_;
   std::mutex mutex_;
-  std::map<uint64_t, std::vector<Block*>> cache_;
-  uint64_t used_ = 0, reserved_ = 0, peak_ = 0, limit_ = UINT64_MAX;
+  std::map<uint64_t, Block*> cache_;  // by size: the first of the unused blocks; of every size that was ever asked for
+  uint64_t used_ = 0, reserved_ = 0, peak_ = 0, limit_;
 };
 
 }  // namespace cfgd

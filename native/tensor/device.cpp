@@ -1,13 +1,35 @@
 #include "tensor/device.h"
 
-#include <map>
+#include <atomic>
 #include <mutex>
-#include <utility>
 
 #include "cpu/backend.h"
 #include "cuda/library.h"
+#include "tensor/host_memory.h"
+#include "tensor/memory_limit.h"
 
 namespace cfgd {
+
+uint64_t this_thread() {
+  static std::atomic<uint64_t> threads{0};
+  static thread_local const uint64_t number = ++threads;
+  return number;
+}
+
+/// What stands for an error that there is no memory to describe.
+static const std::shared_ptr<const Error>& no_memory() {
+  static const auto* error = new std::shared_ptr<const Error>(
+      std::make_shared<const Error>(CFGD_MEMORY, "", "out of memory"));
+  return *error;
+}
+
+static std::shared_ptr<const Error> shared_error(const cfgd_status& status) {
+  try {
+    return std::make_shared<const Error>(status);
+  } catch (const std::bad_alloc&) {
+    return no_memory();
+  }
+}
 
 static Block* acquire(Device& device, uint64_t bytes) {
   try {
@@ -30,15 +52,27 @@ static void* open(const cfgd_backend* backend, int index) {
   return handle;
 }
 
-Device::Device(const cfgd_backend* backend, int index, std::string id)
-    : backend_(backend), handle_(open(backend, index)), id_(std::move(id)), allocator_(backend, handle_) {
+static std::mutex devices_mutex;
+static std::vector<Device*>& made_devices() {
+  static auto* devices = new std::vector<Device*>();
+  return *devices;
+}
+
+Device::Device(const cfgd_backend* backend, int index, std::string id, uint64_t memory_limit)
+    : backend_(backend),
+      handle_(open(backend, index)),
+      id_(std::move(id)),
+      allocator_(backend, handle_, id_, memory_limit) {
   char text[256] = "";
   backend->describe(handle_, text, sizeof text);
   name_ = text;
+  no_memory();  // is there when it is needed
+  std::lock_guard lock(devices_mutex);
+  made_devices().push_back(this);
 }
 
 Device& Device::cpu() {
-  static Device* device = new Device(cpu_backend(), 0, "cpu");
+  static Device* device = new Device(cpu_backend(), 0, "cpu", memory_limit_from_environment());
   return *device;
 }
 
@@ -64,7 +98,7 @@ Device& Device::cuda(int index) {
     const int count = cuda_count();
     if (index >= count)
       fail(CFGD_DEVICE, "device", "expected cuda:0 … cuda:%d, got cuda:%d", count - 1, index);
-    device = new Device(cuda_backend(), index, "cuda:" + std::to_string(index));
+    device = new Device(cuda_backend(), index, "cuda:" + std::to_string(index), memory_limit_from_environment());
   }
   return *device;
 }
@@ -99,7 +133,7 @@ Tensor Device::upload(DType dtype, const Shape& shape, const void* bytes) {
 }
 
 void Device::renew(const Tensor& tensor) {
-  queue_.push([this, block = tensor.storage->block()] {
+  enqueue([this, block = tensor.storage->block()] {
     block->poison = nullptr;
     note(0, block);
   });
@@ -107,15 +141,15 @@ void Device::renew(const Tensor& tensor) {
 
 void Device::write(const Tensor& tensor, const void* bytes) {
   const uint64_t size = tensor.bytes();
-  std::shared_ptr<char[]> copy(new char[size ? size : 1]);
+  const std::shared_ptr<char[]> copy = host_memory(size, "for a copy of the data");
   if (size) std::memcpy(copy.get(), bytes, size);  // an empty array may have no memory at all
   // A write to part of a storage leaves the rest as it was, its poison too.
   const bool whole = size == tensor.storage->bytes();
-  queue_.push([this, copy, size, whole, block = tensor.storage->block(), to = tensor.data<char>()] {
+  enqueue([this, copy, size, whole, block = tensor.storage->block(), to = tensor.data<char>()] {
     cfgd_status status{};
     if (backend_->copy(handle_, to, copy.get(), size, CFGD_TO_DEVICE, &status) != CFGD_OK) {
-      block->poison = std::make_shared<const Error>(status);
-      if (!error_) error_ = block->poison;
+      block->poison = shared_error(status);
+      remember(who_, block->poison);
     } else if (whole) {
       block->poison = nullptr;
     } else {
@@ -136,8 +170,10 @@ void Device::run(const Command& command) {
   if (!poison) {
     if (backend_->launch(handle_, command.op.code(), command.args.data(),
                          static_cast<uint32_t>(command.args.size()), &status) != CFGD_OK) {
-      poison = std::make_shared<Error>(status);
-      if (!error_) error_ = poison;
+      poison = shared_error(status);
+      remember(who_, poison);
+    } else {
+      note_author(status.launch);
     }
   }
   if (command.keeps_outputs) return;
@@ -167,7 +203,7 @@ void Device::note(Written written) {
 std::shared_ptr<const Error> Device::settle(const cfgd_status& status) {
   std::shared_ptr<const Error> error;
   if (status.code != CFGD_OK) {
-    error = std::make_shared<const Error>(status);
+    error = shared_error(status);
     for (const Written& w : written_) {
       if (!w.replay) {
         w.block->poison = w.launch && w.launch >= status.launch ? error : w.poison;
@@ -176,10 +212,25 @@ std::shared_ptr<const Error> Device::settle(const cfgd_status& status) {
       for (const auto& [place, block] : *w.replay)
         block->poison = w.launch + place >= status.launch ? error : nullptr;
     }
-    if (!error_) error_ = error;
+    uint64_t author = who_;
+    for (const auto& [first, thread] : authors_)
+      if (first <= status.launch) author = thread;
+    remember(author, error);
   }
   written_.clear();
+  if (authors_.size() > 1) authors_.erase(authors_.begin(), authors_.end() - 1);
   return error;
+}
+
+void Device::remember(uint64_t who, const std::shared_ptr<const Error>& error) {
+  try {
+    untold_.emplace(who, error);
+  } catch (const std::bad_alloc&) {  // then only the results tell
+  }
+}
+
+void Device::note_author(uint64_t launch) {
+  if (launch && (authors_.empty() || authors_.back().second != who_)) authors_.emplace_back(launch, who_);
 }
 
 std::shared_ptr<const Error> Device::read(const Tensor& tensor, void* host) {
@@ -194,7 +245,8 @@ std::shared_ptr<const Error> Device::read(const Tensor& tensor, void* host) {
   }
   if (block->poison) error = block->poison;
   // Reported here, so synchronize() need not report it again.
-  if (error && error_ == error) error_ = nullptr;
+  const auto untold = untold_.find(who_);
+  if (error && untold != untold_.end() && untold->second == error) untold_.erase(untold);
   return error;
 }
 
@@ -202,7 +254,13 @@ std::shared_ptr<const Error> Device::synchronize() {
   cfgd_status status{};
   backend_->synchronize(handle_, &status);
   settle(status);
-  return std::exchange(error_, nullptr);
+  const auto untold = untold_.extract(who_);
+  return untold ? untold.mapped() : nullptr;
+}
+
+void Device::leave() {
+  std::lock_guard lock(devices_mutex);
+  for (Device* device : made_devices()) device->enqueue([device] { device->untold_.erase(device->who_); });
 }
 
 void Device::release(const std::vector<Block*>& unused) {
@@ -214,16 +272,16 @@ void Device::release(const std::vector<Block*>& unused) {
 
 void Device::reclaim() {
   queue_.drain();  // jobs that are through let go of what only they held
-  queue_.push([this, unused = allocator_.take_unused()] { release(unused); });
+  enqueue([this, unused = allocator_.take_unused()] { release(unused); });
   queue_.drain();
 }
 
 void Device::submit(Command command) {
-  queue_.push([this, command = std::move(command)] { run(command); });
+  enqueue([this, command = std::move(command)] { run(command); });
 }
 
 void Device::replay(std::shared_ptr<Program> program) {
-  queue_.push([this, program = std::move(program)] { run(*program); });
+  enqueue([this, program = std::move(program)] { run(*program); });
 }
 
 void Device::run(Program& program) {
@@ -250,11 +308,12 @@ bool Device::run_graph(Program& program) {
   cfgd_status status{};
   if (backend_->launch_graph(handle_, program.graph_, &status) == CFGD_OK) {
     for (const ProgramWrite& write : *program.writes_) write.block->poison = nullptr;
+    note_author(status.launch);
     note({status.launch, nullptr, nullptr, program.writes_});
     return true;
   }
-  const auto error = std::make_shared<const Error>(status);
-  if (!error_) error_ = error;
+  const auto error = shared_error(status);
+  remember(who_, error);
   for (const ProgramWrite& write : *program.writes_) {
     write.block->poison = error;
     note(0, write.block);
@@ -277,23 +336,23 @@ bool Device::record_graph(Program& program) {
 }
 
 void Device::destroy_graph(void* graph) {
-  queue_.push([this, graph] { backend_->destroy_graph(handle_, graph); });
+  enqueue([this, graph] { backend_->destroy_graph(handle_, graph); });
 }
 
 void Device::set_option(uint32_t option, int64_t value) {
-  queue_.push([this, option, value] {
+  enqueue([this, option, value] {
     cfgd_status status{};
     if (backend_->set_option(handle_, option, value, &status) == CFGD_OK)
       settings_++;
-    else if (!error_)
-      error_ = std::make_shared<const Error>(status);
+    else
+      remember(who_, shared_error(status));
   });
 }
 
 std::shared_ptr<const Error> Device::timer(int32_t action, double& milliseconds) {
   cfgd_status status{};
   if (backend_->timer(handle_, action, &milliseconds, &status) == CFGD_OK) return nullptr;
-  return std::make_shared<const Error>(status);
+  return shared_error(status);
 }
 
 std::vector<uint32_t> Device::missing(const cfgd_backend* backend) {

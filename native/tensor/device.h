@@ -1,10 +1,12 @@
 // A device: a backend's table of functions, a caching allocator, and an in-order execution queue.
 #pragma once
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "ops/op.h"
@@ -18,6 +20,9 @@
 namespace cfgd {
 
 class Device;
+
+/// Names the calling thread. Threads share devices, but each is told of the failures of its own work alone.
+uint64_t this_thread();
 
 /// Device memory with shared ownership; its block goes back to the allocator with the last owner.
 class Storage {
@@ -68,7 +73,6 @@ class Device {
   /// "cpu", "cuda:0", …
   const std::string& id() const { return id_; }
   Allocator& allocator() { return allocator_; }
-  Queue& queue() { return queue_; }
   const cfgd_backend* backend() const { return backend_; }
   void* handle() const { return handle_; }
 
@@ -89,22 +93,33 @@ class Device {
   void set_option(uint32_t option, int64_t value);
   /// From any thread: in queue order, after the replays that were enqueued before.
   void destroy_graph(void* graph);
+  /// Waits for the queue and returns all cached memory to the system.
+  void reclaim();
+  /// Runs a job in queue order. Must not throw.
+  template <class Job>
+  void enqueue(Job job) {
+    queue_.push([this, who = this_thread(), job = std::move(job)]() mutable {
+      who_ = who;
+      job();
+    });
+  }
+  /// Forgets the failures that this thread has not been told of: it ends.
+  static void leave();
 
-  // The rest runs on the execution thread.
+  // The rest runs in jobs.
 
   /// Copies the tensor's content to `host`. Returns why the content is not valid, or null.
   std::shared_ptr<const Error> read(const Tensor& tensor, void* host);
-  /// Waits for everything that was launched. Returns the first error that nobody has been told of yet, or null.
+  /// Waits for everything that was launched. Returns the first error of the job's thread that it has not been told of
+  /// yet, or null.
   std::shared_ptr<const Error> synchronize();
   /// Returns blocks to the system that left the allocator's cache before this job was enqueued.
   void release(const std::vector<Block*>& unused);
-  /// Waits for the queue and returns all cached memory to the system.
-  void reclaim();
   /// Starts a timer, or stops it and sets the milliseconds between. Returns why it could not, or null.
   std::shared_ptr<const Error> timer(int32_t action, double& milliseconds);
 
  private:
-  Device(const cfgd_backend* backend, int index, std::string id);
+  Device(const cfgd_backend* backend, int index, std::string id, uint64_t memory_limit);
 
   const cfgd_backend* backend_;
   void* handle_ = nullptr;
@@ -125,12 +140,16 @@ class Device {
   bool record_graph(Program& program);
   void note(uint64_t launch, Block* block);
   void note(Written written);
+  void note_author(uint64_t launch);
   std::shared_ptr<const Error> settle(const cfgd_status& status);
+  void remember(uint64_t who, const std::shared_ptr<const Error>& error);
 
   // Execution thread only.
-  uint64_t settings_ = 0;               // changes with every option that is set
-  std::shared_ptr<const Error> error_;  // the first that nobody has been told of
-  std::vector<Written> written_;        // since the device was last known to have done everything; in order
+  uint64_t settings_ = 0;  // changes with every option that is set
+  uint64_t who_ = 0;       // the thread whose job runs
+  std::map<uint64_t, std::shared_ptr<const Error>> untold_;  // by thread: the first that it has not been told of
+  std::vector<Written> written_;  // since the device was last known to have done everything; in order
+  std::vector<std::pair<uint64_t, uint64_t>> authors_;  // from which launch on they are of which thread
 };
 
 template <class Args>
