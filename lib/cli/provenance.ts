@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { CheckpointError, ValueError } from '../errors.ts';
-import { loadSafetensors } from '../models/safetensors.ts';
+import { openCheckpoint } from '../models/safetensors/checkpoint.ts';
 import { SequenceEncoder } from '../models/sequence-encoder.ts';
 import { TransformerLM } from '../models/transformer-lm.ts';
 import type { ComputeType } from '../tensor/tensor.ts';
@@ -13,6 +13,8 @@ import { taskNamed } from './tasks.ts';
 /** What a checkpoint's metadata tells of where it comes from; what it does not tell is undefined. */
 export interface Provenance {
   path: string;
+  /** Whether it is several files with an index. */
+  sharded: boolean;
   task: string | undefined;
   /** Seed of the split into training and held-out prompts. */
   splitSeed: number | undefined;
@@ -33,15 +35,17 @@ export function taskMetadata({ name, seed }: Pick<CliTask, 'name' | 'seed'>): Re
   return { task: name, split_seed: String(seed) };
 }
 
-/** Reads a checkpoint's metadata. Rejects with CheckpointError when the file is missing or damaged. */
+/** Reads a checkpoint's metadata, a file's or a sharded one's. Rejects with CheckpointError when the file is missing or damaged. */
 export async function readProvenance(path: string): Promise<Provenance> {
-  const { metadata } = await loadSafetensors(path);
+  const { metadata, index, close } = await openCheckpoint(path);
+  await close();
   const numberIn = (key: string): number | undefined => {
     const value = Number(metadata[key] ?? 'none');
     return Number.isFinite(value) ? value : undefined;
   };
   return {
     path,
+    sharded: index !== null,
     task: metadata.task,
     splitSeed: numberIn('split_seed'),
     beta: numberIn('beta'),

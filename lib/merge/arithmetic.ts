@@ -22,21 +22,42 @@ export function mixInto(
   inputs: readonly (Uint8Array | null)[],
   slerp: readonly number[] | null,
 ): void {
-  const values = inputs.flatMap((bytes) => (bytes ? [floats(bytes, dtype)] : []));
-  let mixed: Float32Array;
-  if (mix.kind === 'lerp') mixed = lerp(values[0]!, values[1]!, mix.weight);
-  else if (mix.kind === 'average')
-    mixed = weightedAverage(
-      values,
-      mix.weights.filter((weight) => weight !== 0),
-    );
-  else mixed = Float32Array.from(values[0]!, (a, i) => slerp![0]! * a + slerp![1]! * values[1]![i]!);
+  const used = inputs.filter((input) => input !== null);
+  if (mix.kind === 'slerp') {
+    addInto(out, slerp!, dtype, used);
+    return;
+  }
+  const weights = mix.kind === 'average' ? mix.weights.filter((weight) => weight !== 0) : null;
+  if (dtype === 'F32') {
+    const [values, target] = [used.map(floats), floats(out)];
+    if (weights) weightedAverage(values, weights, { out: target });
+    else lerp(values[0]!, values[1]!, (mix as { weight: number }).weight, { out: target });
+  } else {
+    const [values, target, type] = [used.map(halves), halves(out), HALF[dtype]];
+    if (weights) weightedAverage(values, weights, { dtype: type, out: target });
+    else lerp(values[0]!, values[1]!, (mix as { weight: number }).weight, { dtype: type, out: target });
+  }
+}
+
+const HALF = { BF16: 'bf16', F16: 'f16' } as const;
+
+function floats({ buffer, byteOffset, byteLength }: Uint8Array): Float32Array {
+  return new Float32Array(buffer, byteOffset, byteLength / 4);
+}
+
+function halves({ buffer, byteOffset, byteLength }: Uint8Array): Uint16Array {
+  return new Uint16Array(buffer, byteOffset, byteLength / 2);
+}
+
+function addInto(out: Uint8Array, coefficients: readonly number[], dtype: FloatDType, inputs: readonly Uint8Array[]) {
+  const [x, y] = inputs.map((bytes) => widened(bytes, dtype)) as [Float32Array, Float32Array];
+  const mixed = Float32Array.from(x, (a, i) => coefficients[0]! * a + coefficients[1]! * y[i]!);
   out.set(fromFloat32(mixed, [mixed.length], dtype).data);
 }
 
 /** The products of a piece of two tensors. */
 export function productsOf(a: Uint8Array, b: Uint8Array, dtype: FloatDType): Products {
-  const [x, y] = [floats(a, dtype), floats(b, dtype)];
+  const [x, y] = [widened(a, dtype), widened(b, dtype)];
   const sums: Products = [0, 0, 0];
   x.forEach((value, i) => {
     sums[0] += value * value;
@@ -68,7 +89,7 @@ export function slerpCoefficients([aa, bb, ab]: Products, weight: number, tensor
   return [Math.sin((1 - weight) * angle) / sine, Math.sin(weight * angle) / sine];
 }
 
-function floats(bytes: Uint8Array, dtype: FloatDType): Float32Array {
+function widened(bytes: Uint8Array, dtype: FloatDType): Float32Array {
   const count = bytes.byteLength / (dtype === 'F32' ? 4 : 2);
   return toFloat32({ dtype, shape: [count], data: bytes });
 }
