@@ -17,15 +17,17 @@ const FORK_END = 3;
 
 const TWO_32 = 2 ** 32;
 
-/** High 32 bits of the 64-bit product of two unsigned 32-bit integers. */
+/** High 32 bits of the 64-bit product of two unsigned 32-bit integers, each given and returned as any int32 or uint32. */
 function multiplyHigh(a: number, b: number): number {
   const aHigh = a >>> 16;
   const aLow = a & 0xffff;
   const bHigh = b >>> 16;
   const bLow = b & 0xffff;
-  // Every sum stays below 2^53, so the doubles are exact.
-  const middle = aLow * bHigh + aHigh * bLow + ((aLow * bLow) >>> 16);
-  return (aHigh * bHigh + Math.floor(middle / 0x10000)) >>> 0;
+  // Products of 16 bits each fit 32; what they add up to is split before it would not.
+  const low = Math.imul(aLow, bLow) >>> 16;
+  const cross = Math.imul(aHigh, bLow);
+  const middle = (cross & 0xffff) + low + (Math.imul(aLow, bHigh) & 0xffff);
+  return (Math.imul(aHigh, bHigh) + (cross >>> 16) + (Math.imul(aLow, bHigh) >>> 16) + (middle >>> 16)) | 0;
 }
 
 /**
@@ -33,21 +35,29 @@ function multiplyHigh(a: number, b: number): number {
  * "Parallel random numbers: as easy as 1, 2, 3", SC 2011). All words are unsigned 32-bit integers.
  */
 export function philox4x32(counter: Words4, key: Words2): [number, number, number, number] {
-  let [c0, c1, c2, c3] = counter;
-  let [k0, k1] = key;
+  const words = new Uint32Array(4);
+  philoxInto(words, counter[0], counter[1], counter[2], counter[3], key[0], key[1]);
+  return [words[0]!, words[1]!, words[2]!, words[3]!];
+}
+
+/** The same, into an array: nothing is allocated. */
+function philoxInto(out: Uint32Array, c0: number, c1: number, c2: number, c3: number, k0: number, k1: number): void {
   for (let round = 0; round < 10; round++) {
     const high0 = multiplyHigh(0xd2511f53, c0);
-    const low0 = Math.imul(0xd2511f53, c0) >>> 0;
+    const low0 = Math.imul(0xd2511f53, c0);
     const high1 = multiplyHigh(0xcd9e8d57, c2);
-    const low1 = Math.imul(0xcd9e8d57, c2) >>> 0;
-    c0 = (high1 ^ c1 ^ k0) >>> 0;
+    const low1 = Math.imul(0xcd9e8d57, c2);
+    c0 = high1 ^ c1 ^ k0;
     c1 = low1;
-    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c2 = high0 ^ c3 ^ k1;
     c3 = low0;
-    k0 = (k0 + 0x9e3779b9) >>> 0;
-    k1 = (k1 + 0xbb67ae85) >>> 0;
+    k0 = (k0 + 0x9e3779b9) | 0;
+    k1 = (k1 + 0xbb67ae85) | 0;
   }
-  return [c0, c1, c2, c3];
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
 }
 
 function checkInteger(argument: string, value: number, low: number, high: number, highText = String(high)): void {
@@ -63,7 +73,7 @@ function checkInteger(argument: string, value: number, low: number, high: number
 export class Random {
   #key: Words2;
   #position = 0;
-  #block: Words4 = [0, 0, 0, 0];
+  readonly #block = new Uint32Array(4);
   #blockIndex = -1;
 
   /** @param seed an integer in [0, 2^53 − 1]; anything else is a ValueError. */
@@ -76,7 +86,7 @@ export class Random {
   word(): number {
     const index = Math.floor(this.#position / 4);
     if (index !== this.#blockIndex) {
-      this.#block = philox4x32([index >>> 0, Math.floor(index / TWO_32), 0, DRAW], this.#key);
+      philoxInto(this.#block, index >>> 0, Math.floor(index / TWO_32), 0, DRAW, this.#key[0], this.#key[1]);
       this.#blockIndex = index;
     }
     const lane = this.#position % 4;

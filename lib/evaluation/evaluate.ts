@@ -5,6 +5,7 @@ import { diversityReward } from '../kernels/index.ts';
 import type { LanguageModel } from '../models/language-model.ts';
 import { Random } from '../random.ts';
 import { Sampler, type SamplerOptions } from '../sampler.ts';
+import { Turns } from '../turns.ts';
 import { bootstrapMean } from './bootstrap.ts';
 import { meanPairwise } from './diversity.ts';
 import type { PointJudgement } from './judgement.ts';
@@ -144,13 +145,16 @@ async function judged(generator: Generator, options: EvaluateOptions, samples: n
   const distinct: number[] = [];
   const quality = new Float64Array(prompts.length);
   const independent = new Float64Array(prompts.length);
-  generations.forEach((own, p) => {
+  const turns = new Turns();
+  for (const [p, own] of generations.entries()) {
     const qualities = own.map((tokens) => judge.quality(p, tokens));
     const valid = own.filter((_, i) => qualities[i] === 1).map((tokens) => judge.identity(p, tokens));
     quality[p] = qualities.reduce((a, b) => a + b, 0) / samples;
     independent[p] = meanPairwise(own, (a, b) => judge.distance(p, a, b));
     distinct.push(new Set(valid).size);
-  });
+    await turns.pause();
+    signal?.throwIfAborted();
+  }
   const perPrompt = { quality, diversity: Float64Array.from(diversity), independentDiversity: independent };
   const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0) / values.length;
   const interval = (values: Float64Array) => {

@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import { CheckpointError, OutOfMemoryError, ShapeError } from '../errors.ts';
 import { native } from '../native.ts';
 import { allOrNothing } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { Turns } from '../turns.ts';
 import { uninitialized } from './initialize.ts';
 import type { Parameter } from './parameter.ts';
 import { fromFloat32, loadSafetensors, type StoredTensor, saveSafetensors, toFloat32 } from './safetensors.ts';
@@ -17,16 +17,20 @@ export interface SaveOptions {
 
 const STORED = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
 
-/** Reads parameters to the host, as safetensors entries. */
+/** Reads parameters to the host, as safetensors entries; all of them as they are at the call. */
 export async function storedParameters(
   parameters: Iterable<Parameter>,
   { dtype = 'float32', prefix = '' }: { dtype?: 'float32' | 'float16' | 'bfloat16'; prefix?: string } = {},
 ): Promise<[string, StoredTensor][]> {
-  return Promise.all(
-    [...parameters].map(async ({ name, tensor }): Promise<[string, StoredTensor]> => {
-      return [prefix + name, fromFloat32(await tensor.read(), tensor.shape, STORED[dtype])];
-    }),
-  );
+  const reads = [...parameters].map(({ name, tensor }) => ({ name, shape: tensor.shape, values: tensor.read() }));
+  for (const { values } of reads) values.catch(() => {}); // the first to fail is enough
+  const stored: [string, StoredTensor][] = [];
+  const turns = new Turns();
+  for (const { name, shape, values } of reads) {
+    stored.push([prefix + name, fromFloat32(await values, shape, STORED[dtype])]);
+    await turns.pause();
+  }
+  return stored;
 }
 
 /**
@@ -99,9 +103,10 @@ export async function loadModel<M extends { parameters(): Iterable<Parameter>; d
     });
   }
   try {
+    const turns = new Turns();
     for (const { tensor, stored, name } of matched(model.parameters(), tensors, path)) {
       tensor.write(toFloat32(stored, name));
-      await setImmediate(); // the event loop's turn: a model may be large
+      await turns.pause();
     }
   } catch (error) {
     model.dispose();

@@ -31,7 +31,10 @@ export class Device {
     return this.id === 'cpu' ? 'cpu' : 'cuda';
   }
 
-  /** Resolves when everything asked for so far has run; rejects with the first error that no `read()` reported. */
+  /**
+   * Resolves when everything asked for so far has run; rejects with the first error that no `read()` reported, of what this
+   * thread asked for: worker threads share devices, but not their errors.
+   */
   synchronize(): Promise<void> {
     return native.synchronize(this.id);
   }
@@ -41,7 +44,10 @@ export class Device {
     return native.memory(this.id, resetPeak);
   }
 
-  /** Upper bound in bytes of what the allocator holds; null removes it. Beyond it operations throw OutOfMemoryError. */
+  /**
+   * Upper bound in bytes of what the allocator holds; null removes it. Beyond it operations throw OutOfMemoryError. At the
+   * start it is what the environment variable CFGDISTILL_MEMORY_LIMIT says (bytes, or a number with K, M, G or T), for each device.
+   */
   setMemoryLimit(bytes: number | null): void {
     native.setMemoryLimit(this.id, bytes);
   }

@@ -34,9 +34,10 @@ void Mailbox::deliver(napi_env env, napi_value, void* context, void* data) {
   Napi::HandleScope scope(env);
   try {
     letter->open(env);
-    Environment::of(env).external_memory->tell(env);
-  } catch (const Napi::Error&) {
-    // JavaScript cannot be called any more: a worker is being terminated, and its promises with it.
+    Environment::of(env).external_memory->settle(env);
+  } catch (const std::exception&) {
+    // JavaScript cannot be called any more: a worker is being terminated, and its promises with it. Or there is not even
+    // the memory to say so.
   }
 }
 

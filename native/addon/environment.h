@@ -39,23 +39,26 @@ class Mailbox {
 };
 
 /// The bytes behind tensor objects, told to the garbage collector, for which a tensor is a few bytes only. Told seldom: it
-/// answers every rise by a collection, and within one turn of the event loop most tensors are disposed again.
+/// answers a rise by a collection, and most tensors are disposed within the turn of the event loop that made them.
 class ExternalMemory {
  public:
   /// On the JavaScript thread.
   void add(Napi::BasicEnv env, int64_t bytes) {
     now_ += bytes;
-    if (now_ - told_ > kMostUntold) tell(env);
+    tell(env, kMost);
   }
-  /// From a finaliser.
+  /// From a finaliser, too.
   void remove(int64_t bytes) { now_ -= bytes; }
-  void tell(Napi::BasicEnv env) {
-    if (now_ != told_) Napi::MemoryManagement::AdjustExternalMemory(env, now_ - told_);
-    told_ = now_;
-  }
+  /// Between two turns.
+  void settle(Napi::BasicEnv env) { tell(env, kMost / 4); }
 
  private:
-  static constexpr int64_t kMostUntold = int64_t{256} << 20;
+  static constexpr int64_t kMost = int64_t{512} << 20;
+  void tell(Napi::BasicEnv env, int64_t untold) {
+    if (now_ - told_ < untold && told_ - now_ < untold) return;
+    Napi::MemoryManagement::AdjustExternalMemory(env, now_ - told_);
+    told_ = now_;
+  }
   int64_t now_ = 0, told_ = 0;
 };
 

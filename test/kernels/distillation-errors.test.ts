@@ -133,10 +133,12 @@ describe('distillationLoss refuses', () => {
       'out: expected memory of its own or exactly that of student',
     );
     expect(() => distillationLoss(six(), memory.subarray(7, 13), six(), { ...base, out })).toThrow('that of cond');
-    expect(() => run({ weights: memory.subarray(4, 6), out })).toThrow('that of weights');
-    expect(() => run({ scale: memory.subarray(1, 3), out })).toThrow('that of scale');
+    expect(() => run({ weights: memory.subarray(4, 6), out })).toThrow('own, got an overlap with weights');
+    expect(() => run({ scale: memory.subarray(1, 3), out })).toThrow('own, got an overlap with scale');
     const tokens = new Int32Array(memory.buffer, 12, 2);
-    expect(() => run({ policy: { tokens, coefficients: new Float32Array(2) }, out })).toThrow('that of policy.tokens');
+    expect(() => run({ policy: { tokens, coefficients: new Float32Array(2) }, out })).toThrow(
+      'overlap with policy.tokens',
+    );
   });
 
   it('checks lengths natively too', () => {

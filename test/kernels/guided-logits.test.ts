@@ -178,7 +178,7 @@ describe('guidedLogits refuses', () => {
     );
     expect(() => guidedLogits(four(), cond, 3, { vocab: 2, out: memory.subarray(3, 7) })).toThrow(ValueError);
     expect(() => guidedLogits(four(), four(), memory.subarray(0, 2), { vocab: 2, out: cond })).toThrow(
-      'exactly that of scale',
+      'out: expected memory of its own, got an overlap with scale',
     );
   });
 

@@ -50,12 +50,16 @@ const WORK: [string, (goesOn: () => boolean) => Promise<void>][] = [
 ];
 
 describe('the event loop', () => {
-  // Once more on a machine that had something else to do.
-  it.each(WORK)('has its turn in 50 ms during %s', { retry: 2 }, async (_, work) => {
-    const late = await lateness(work, 1.5);
-    expect(late.length).toBeGreaterThan(140);
-    expect(percentile(late, 0.99)).toBeLessThan(50);
-  });
+  // Sanitizers slow down what is timed. Once more on a machine that had something else to do.
+  it.skipIf(process.env.CFGDISTILL_TEST_SANITIZE).each(WORK)(
+    'has its turn in 50 ms during %s',
+    { retry: 2 },
+    async (_, work) => {
+      const late = await lateness(work, 1.5);
+      expect(late.length).toBeGreaterThan(140);
+      expect(percentile(late, 0.99)).toBeLessThan(50);
+    },
+  );
 });
 
 describe('lateness', () => {

@@ -1,4 +1,5 @@
 import { CheckpointError, DTypeError, ShapeError } from '../../errors.ts';
+import { hostArray } from '../../host-arrays.ts';
 import { byteSize, type StoredTensor } from './dtype.ts';
 
 /** The element types that hold floating-point weights. */
@@ -76,7 +77,15 @@ export function toFloat32(tensor: StoredTensor, name = 'tensor'): Float32Array {
   const bytes = data.byteOffset % width === 0 ? data : new Uint8Array(data);
   if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   const narrow = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  return Float32Array.from(narrow, dtype === 'F16' ? f16ToFloat32 : bf16ToFloat32);
+  const wide = hostArray('float32', narrow.length, name);
+  // A loop over numbers: `from` with a function takes ten times as long.
+  if (dtype === 'F16') {
+    for (let i = 0; i < narrow.length; i++) wide[i] = f16ToFloat32(narrow[i]!);
+  } else {
+    const bits = new Uint32Array(wide.buffer);
+    for (let i = 0; i < narrow.length; i++) bits[i] = narrow[i]! << 16;
+  }
+  return wide;
 }
 
 /**
@@ -95,6 +104,8 @@ export function fromFloat32(values: Float32Array, shape: readonly number[], dtyp
     const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     return { dtype, shape: [...shape], data };
   }
-  const narrow = Uint16Array.from(values, dtype === 'F16' ? float32ToF16 : float32ToBf16);
+  const narrow = hostArray('uint16', values.length, 'the values');
+  const convert = dtype === 'F16' ? float32ToF16 : float32ToBf16;
+  for (let i = 0; i < values.length; i++) narrow[i] = convert(values[i]!);
   return { dtype, shape: [...shape], data: new Uint8Array(narrow.buffer) };
 }
