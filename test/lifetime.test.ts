@@ -1,12 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { device, operations, scope, Tape, Tensor } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
+import { addonPath } from '../lib/addon.ts';
 
 const { add, matmul, scale } = operations;
-const root = fileURLToPath(new URL('..', import.meta.url));
 const loadAddon = `
-  const addon = require(${JSON.stringify(`${root}/node_modules/node-gyp-build`)})(${JSON.stringify(root)});
+  const addon = require(${JSON.stringify(addonPath())});
 `;
 
 /** Runs a script of its own process, whose crash is then a failed test and not the end of all of them. */
