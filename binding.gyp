@@ -87,8 +87,31 @@
     "cflags": ["-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math"],
     "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
     "cflags_cc": ["-std=c++20", "-fexceptions"],
-    "configurations": { "Release": { "cflags": ["-O3", "-fopenmp-simd"] } },
+    "xcode_settings": {
+      "CLANG_CXX_LANGUAGE_STANDARD": "c++20",
+      "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+      "GCC_ENABLE_CPP_RTTI": "YES",
+      "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+      "GCC_OPTIMIZATION_LEVEL": "3",
+      "MACOSX_DEPLOYMENT_TARGET": "11.0",
+      "OTHER_CFLAGS": ["-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math"]
+    },
+    # The kernels are written with the vector types of g++ and clang: on Windows clang-cl compiles them.
+    "msvs_settings": {
+      "VCCLCompilerTool": {
+        "ExceptionHandling": 1,
+        "RuntimeTypeInfo": "true",
+        "AdditionalOptions": ["/std:c++20", "/clang:-O3", "/clang:-fno-math-errno", "/clang:-fno-trapping-math"]
+      }
+    },
+    "configurations": {
+      "Release": {
+        "cflags": ["-O3", "-fopenmp-simd"],
+        "msbuild_toolset": "ClangCL"
+      }
+    },
     "conditions": [
+      ["OS=='win'", { "defines": ["NOMINMAX", "WIN32_LEAN_AND_MEAN", "_USE_MATH_DEFINES", "_CRT_SECURE_NO_WARNINGS"] }],
       ["san!=''", {
         "defines": ["CFGD_SANITIZED"],
         "cflags": ["-fsanitize=<(san)", "-fno-omit-frame-pointer", "-g", "-O1"],
@@ -109,9 +132,8 @@
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "sources": ["<@(core_sources)"],
-      "libraries": ["-ldl", "-lpthread"],
-      "ldflags": ["-Wl,--exclude-libs,ALL"],
       "conditions": [
+        ["OS=='linux'", { "libraries": ["-ldl", "-lpthread"], "ldflags": ["-Wl,--exclude-libs,ALL"] }],
         ["target_arch=='x64'", { "dependencies": ["kernels_avx2", "kernels_avx512"] }]
       ]
     }
@@ -124,6 +146,10 @@
           "type": "static_library",
           "defines": ["CFGD_ISA=avx2"],
           "cflags": ["-march=x86-64-v3", "-ffp-contract=fast"],
+          "xcode_settings": { "OTHER_CFLAGS": ["-march=x86-64-v3", "-ffp-contract=fast"] },
+          "msvs_settings": {
+            "VCCLCompilerTool": { "AdditionalOptions": ["/clang:-march=x86-64-v3", "/clang:-ffp-contract=fast"] }
+          },
           "sources": ["<@(kernel_sources)"]
         },
         {
@@ -131,6 +157,14 @@
           "type": "static_library",
           "defines": ["CFGD_ISA=avx512"],
           "cflags": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-ffp-contract=fast"],
+          "xcode_settings": { "OTHER_CFLAGS": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-ffp-contract=fast"] },
+          "msvs_settings": {
+            "VCCLCompilerTool": {
+              "AdditionalOptions": [
+                "/clang:-march=x86-64-v4", "/clang:-mprefer-vector-width=512", "/clang:-ffp-contract=fast"
+              ]
+            }
+          },
           "sources": ["<@(kernel_sources)"]
         }
       ]

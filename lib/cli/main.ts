@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { exitCodeOf, tellError } from './failure.ts';
 
-// Loaded here and not above: an addon that is not built is then one clear line too.
-try {
+async function main(): Promise<void> {
+  // Loaded here and not above: an addon that is not built is then one clear line too.
   const program = process.argv[2] === 'doctor' ? await doctorAlone() : (await import('./program.ts')).createProgram();
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // The reader of a pipe has seen enough, as `head` has.
@@ -11,9 +11,6 @@ try {
     throw error;
   });
   await program.parseAsync();
-} catch (error) {
-  tellError(error);
-  process.exitCode = exitCodeOf(error);
 }
 
 /** The command for machines on which the others cannot even be imported. */
@@ -22,3 +19,8 @@ async function doctorAlone(): Promise<Command> {
   (await import('./commands/doctor.ts')).doctorCommand(program);
   return program;
 }
+
+main().catch((error: unknown) => {
+  tellError(error);
+  process.exitCode = exitCodeOf(error);
+});

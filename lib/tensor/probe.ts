@@ -72,14 +72,20 @@ interface Answer {
  * OutOfMemoryError), saying what is wrong and what to do.
  *
  * @param patience how long to wait for an answer, in ms
+ * @param addon the file to load; by default the one that is loaded here, or would be
  */
-export async function askChild<Q extends Question>(question: Q, patience = PATIENCE): Promise<AnswerTo<Q>> {
+export async function askChild<Q extends Question>(
+  question: Q,
+  patience = PATIENCE,
+  addon = addonPath(),
+): Promise<AnswerTo<Q>> {
+  if (addon === null) throw new DeviceError('the native addon is missing: `cfgdistill doctor` says why');
   const { NODE_OPTIONS: _, ...environment } = process.env;
   // The executable may be Electron.
   const env = { ...environment, ELECTRON_RUN_AS_NODE: '1' };
   const options = { env, timeout: patience, killSignal: 'SIGKILL' as const, maxBuffer: 1 << 24, windowsHide: true };
   const answer = await new Promise<Answer>((resolve, reject) => {
-    execFile(process.execPath, ['-e', SCRIPT, addonPath(), question], options, (error, stdout, stderr) => {
+    execFile(process.execPath, ['-e', SCRIPT, addon, question], options, (error, stdout, stderr) => {
       const told = answerIn(stdout);
       if (told) resolve(told);
       else reject(brokenOff(question, end(error, patience), stderr.trim(), error));

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adviceOn } from '../../lib/cli/doctor/advice.ts';
@@ -28,7 +28,7 @@ describe('doctor', () => {
     expect(code).toBe(0);
     expect(findings).toMatchObject({
       node: { version: process.version, platform: `${process.platform}-${process.arch}` },
-      addon: { loads: true, problem: null, path: expect.stringMatching(/cfgdistill.*\.node$/) },
+      addon: { loads: true, path: expect.stringMatching(/cfgdistill.*\.node$/) },
       cpu: { isa: native.isa(), threads: native.threads() },
       cuda: { library: null, tried: ['/no/such/library.so'], usable: false },
       auto: 'cpu',
@@ -75,16 +75,19 @@ describe('doctor', () => {
   });
 
   it('works, and exits with 1, where the addon is missing or does not load', async () => {
-    const absent = await doctor({ CFGDISTILL_PREBUILD: join(folder, 'nothing') });
+    const absent = await doctor({ CFGDISTILL_ADDON: join(folder, 'nothing.node') });
     expect(absent).toMatchObject({ code: 1, findings: { addon: { path: null, loads: false }, auto: null } });
-    expect(absent.advice).toMatch(/addon is missing.*C\+\+20.*npm rebuild cfgdistill/);
+    expect(absent.text).toMatch(/^Addon +none loads\n +.*nothing\.node: not there$/m);
+    expect(absent.advice).toMatch(/CFGDISTILL_ADDON is set.*unset it/);
 
-    mkdirSync(join(folder, 'broken/build/Release'), { recursive: true });
-    writeFileSync(join(folder, 'broken/build/Release/cfgdistill.node'), 'no library');
-    const broken = await doctor({ CFGDISTILL_PREBUILD: join(folder, 'broken') });
+    const file = join(folder, 'broken.node');
+    writeFileSync(file, 'no library');
+    const broken = await doctor({ CFGDISTILL_ADDON: file });
     expect(broken).toMatchObject({ code: 1, findings: { addon: { loads: false }, auto: null } });
-    expect(broken.text).toMatch(/^Addon +.*cfgdistill\.node.*does not load: .*cfgdistill\.node/m);
-    expect(broken.advice).toMatch(/does not load\. Compile it on this machine/);
+    expect(broken.findings.addon.tried).toEqual([
+      { path: file, reason: { kind: 'unusable', text: expect.stringMatching(/^is no native library/) } },
+    ]);
+    expect(broken.text).toMatch(/^ +.*broken\.node: is no native library: it begins "no library"/m);
   });
 
   it('advises on operations and libraries that are missing, and on nothing else', () => {
@@ -92,7 +95,7 @@ describe('doctor', () => {
     const findings: Findings = {
       version: '1.0.0',
       node: { version: 'v20.0.0', napi: '9', platform: 'linux-x64' },
-      addon: { path: '/a.node', origin: 'prebuilt', loads: true, problem: null },
+      addon: { path: '/a.node', origin: 'prebuilt', loads: true, tried: [] },
       cpu: { name: 'x', processors: 1, memory: 1, freeMemory: 1, features: ['avx2'], isa: 'avx2', threads: 1 },
       cuda: { library: '/l.so', tried: [], driverLoaded: true, report, usable: true, problem: null },
       auto: 'cuda:0',

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { addonPath } from '../../lib/addon.ts';
 import type { NativeTensor } from '../../lib/native.ts';
 import { native } from '../../lib/native.ts';
 import { Random } from '../../lib/random.ts';
@@ -249,12 +249,11 @@ describe('products by cuBLASLt (a stub of it)', () => {
 });
 
 describe('the cuBLASLt library', () => {
-  const root = fileURLToPath(new URL('../..', import.meta.url));
   /** What a fresh process finds: the report's entry, and how opening the device goes. */
   function found(library: string | undefined, path?: string): { cublasLt: string | null; opened: string } {
     const { CFGDISTILL_CUBLASLT_LIBRARY: _, LD_LIBRARY_PATH: __, ...env } = process.env;
     const script = `
-      const addon = require(${JSON.stringify(join(root, 'node_modules/node-gyp-build'))})(${JSON.stringify(root)});
+      const addon = require(${JSON.stringify(addonPath())});
       let opened = 'opened';
       try { addon.deviceName('cuda:0'); } catch (error) { opened = error.message; }
       console.log(JSON.stringify({ cublasLt: JSON.parse(addon.cudaReport()).cublasLt, opened }));

@@ -232,8 +232,8 @@ describe('an arc', () => {
   it('needs finite values', async () => {
     const broken = {
       ...a,
-      scale: { dtype: 'F32', shape: [1], data: new Uint8Array(Float32Array.of(Infinity).buffer) },
-    } as const;
+      scale: { dtype: 'F32' as const, shape: [1], data: new Uint8Array(Float32Array.of(Infinity).buffer) },
+    };
     await expect(merge(broken, b)).rejects.toThrow(/^method: slerp needs finite values, tensor 'scale' holds others$/);
     expect((await readdir(folder)).sort()).toEqual(['a', 'b']);
   });

@@ -1,9 +1,11 @@
 // node test/stress/shared-memory.mjs [seconds]: every kernel on arrays that another thread scribbles over meanwhile. What
 // comes out means nothing; the process must live, and run under the address sanitizer without a report.
+
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { addonPath } from '../../dist/addon.js';
 
 const ROWS = 8;
 const VOCAB = 1031; // no multiple of a vector
@@ -24,8 +26,7 @@ function scribble({ memory, tokens }) {
 }
 
 async function main(seconds) {
-  const root = fileURLToPath(new URL('../..', import.meta.url));
-  const addon = createRequire(import.meta.url)('node-gyp-build')(root);
+  const addon = createRequire(import.meta.url)(addonPath());
   const memory = new SharedArrayBuffer(4 * (3 * SIZE + 4 * ROWS));
   const tokens = new SharedArrayBuffer(4 * ROWS);
   const floats = (part) => new Float32Array(memory, 4 * part * SIZE, SIZE);

@@ -1,5 +1,6 @@
 // node test/stress/workers.mjs [loads]: worker threads that load the addon and are terminated in the midst of work, 1,000
 // unless told otherwise, several at once. Fails when a process dies or when memory, threads or files grow with the loads.
+
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,14 +9,14 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { addonPath } from '../../dist/addon.js';
 
 const AT_ONCE = 5;
 const KINDS = ['reads', 'training', 'kernels', 'recording', 'errors'];
 /** What may come and go while the allocators of the C library and of V8 settle. */
 const MOST_GROWTH = 24 * 2 ** 20;
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const loadAddon = () => createRequire(import.meta.url)('node-gyp-build')(root);
+const loadAddon = () => createRequire(import.meta.url)(addonPath());
 
 if (isMainThread) await main(Number(process.argv[2] ?? 1000));
 else beAtWork(loadAddon(), workerData);

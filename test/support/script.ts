@@ -1,11 +1,9 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
+import { addonPath } from '../../lib/addon.ts';
 
 /** What a script begins with to have the bare addon, as `addon`. */
 export const LOAD_ADDON = `
-  const addon = require(${JSON.stringify(`${root}node_modules/node-gyp-build`)})(${JSON.stringify(root)});
+  const addon = require(${JSON.stringify(addonPath())});
 `;
 /** What a script begins with to have the built library, as `cfgdistill`, in an asynchronous function. */
 export const LOAD_LIBRARY = `

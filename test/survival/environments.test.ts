@@ -192,7 +192,7 @@ describe('worker threads', () => {
 
 describe('the addon loaded again', () => {
   it('from the same file, from a copy, and into other contexts: each with what is its own', async () => {
-    const path = addonPath();
+    const path = addonPath() as string;
     const copy = join(folder, 'copy.node');
     copyFileSync(path, copy);
     const { status, output } = await runScript(`

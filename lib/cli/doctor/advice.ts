@@ -1,19 +1,13 @@
+import { adviceOnAddon } from '../../addon/advice.ts';
+import { thisSystem } from '../../addon/system.ts';
+import { packageRoot } from '../../addon.ts';
 import type { Findings } from './examine.ts';
 
 /** What to do about what is missing, one sentence or two for each thing; empty when nothing is. */
 export function adviceOn(findings: Findings): string[] {
   const { addon, cpu, cuda } = findings;
   const advice: string[] = [];
-  if (!addon.loads) {
-    advice.push(
-      addon.path === null
-        ? 'The native addon is missing. It is compiled when the package is installed: check that Python 3, make and a C++20 ' +
-            'compiler are present and that npm was not run with --ignore-scripts, then run `npm rebuild cfgdistill` (in a ' +
-            'checkout: `npm run build:native`).'
-        : `The native addon does not load. Compile it on this machine: \`npm rebuild cfgdistill\` (in a checkout: \`npx node-gyp rebuild\`).`,
-    );
-    return advice;
-  }
+  if (!addon.loads) return adviceOnAddon(addon.tried, thisSystem(), packageRoot);
   if (cpu.isa === 'baseline' && cpu.features?.includes('avx2')) {
     advice.push('The processor has AVX2, which is not in use: check that CFGDISTILL_ISA is not set.');
   }

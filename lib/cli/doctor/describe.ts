@@ -7,7 +7,7 @@ export function describe(findings: Findings, advice: readonly string[]): string 
   const rows: [string, string][] = [
     ['Package', `cfgdistill ${findings.version}`],
     ['Node', nodeLine(findings)],
-    ['Addon', addonLine(findings)],
+    ...addonLines(findings),
     ...cpuLines(findings),
     ...cudaLines(findings),
     ["'auto' is", autoLine(findings)],
@@ -22,10 +22,13 @@ function nodeLine({ node }: Findings): string {
   return `${node.version}, Node-API ${node.napi}, ${node.platform}`;
 }
 
-function addonLine({ addon }: Findings): string {
-  if (addon.path === null) return `not found: ${firstLine(addon.problem)}`;
+function addonLines({ addon }: Findings): [string, string][] {
   const origin = addon.origin === 'prebuilt' ? 'shipped with the package' : 'compiled on this machine';
-  return `${addon.path}, ${origin}${addon.loads ? '' : `, does not load: ${firstLine(addon.problem)}`}`;
+  const lines: [string, string][] = [['Addon', addon.path === null ? 'none loads' : `${addon.path}, ${origin}`]];
+  // A file that is not there matters only where none loads.
+  const failed = addon.tried.filter(({ reason }) => !addon.loads || reason.kind !== 'absent');
+  for (const { path, reason } of failed) lines.push(['', `${path}: ${reason.text}`]);
+  return lines;
 }
 
 function cpuLines({ cpu }: Findings): [string, string][] {

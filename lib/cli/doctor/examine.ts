@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { sep } from 'node:path';
-import { addonPath } from '../../addon.ts';
+import type { Attempt } from '../../addon/advice.ts';
+import { whyNotLoaded } from '../../addon/reason.ts';
+import { thisSystem } from '../../addon/system.ts';
+import { candidates } from '../../addon.ts';
 import { askChild, type CudaAnswer } from '../../tensor/probe.ts';
 import { version } from '../base-program.ts';
 
@@ -11,11 +14,13 @@ export interface Findings {
   version: string;
   node: { version: string; napi: string; platform: string };
   addon: {
+    /** The file that loads. */
     path: string | null;
     /** Shipped with the package, or compiled on this machine. */
     origin: 'prebuilt' | 'compiled' | null;
     loads: boolean;
-    problem: string | null;
+    /** The files that were tried before it, or without success, and why they do not load. */
+    tried: Attempt[];
   };
   cpu: {
     name: string;
@@ -77,7 +82,7 @@ export async function examine(): Promise<Findings> {
       napi: process.versions.napi ?? 'unknown',
       platform: `${process.platform}-${process.arch}`,
     },
-    addon: { path: null, origin: null, loads: false, problem: null },
+    addon: { path: null, origin: null, loads: false, tried: [] },
     cpu: {
       name: cpus()[0]?.model.trim() || 'unknown',
       processors: availableParallelism(),
@@ -106,27 +111,35 @@ export async function examine(): Promise<Findings> {
   return findings;
 }
 
+/** As the loader does it: the first file that loads is the addon. */
 async function examineAddon({ addon, cpu, cuda }: Findings): Promise<void> {
-  try {
-    addon.path = addonPath();
-    addon.origin = addon.path.includes(`${sep}prebuilds${sep}`) ? 'prebuilt' : 'compiled';
-    const { isa, threads, cudaLibrary } = await askChild('addon');
-    addon.loads = true;
-    cpu.isa = isa;
-    cpu.threads = threads;
-    cuda.library = cudaLibrary.path;
-    cuda.tried = cudaLibrary.tried;
-  } catch (error) {
-    addon.problem = messageOf(error);
+  for (const path of candidates()) {
+    if (!existsSync(path)) {
+      addon.tried.push({ path, reason: whyNotLoaded(path, null, thisSystem()) });
+      continue;
+    }
+    try {
+      const { isa, threads, cudaLibrary } = await askChild('addon', undefined, path);
+      addon.path = path;
+      addon.origin = path.includes(`${sep}prebuilds${sep}`) ? 'prebuilt' : 'compiled';
+      addon.loads = true;
+      cpu.isa = isa;
+      cpu.threads = threads;
+      cuda.library = cudaLibrary.path;
+      cuda.tried = cudaLibrary.tried;
+      return;
+    } catch (error) {
+      addon.tried.push({ path, reason: whyNotLoaded(path, messageOf(error), thisSystem()) });
+    }
   }
 }
 
-async function examineCuda({ cuda }: Findings): Promise<void> {
+async function examineCuda({ addon: { path }, cuda }: Findings): Promise<void> {
   try {
-    cuda.report = await askChild('cuda');
+    cuda.report = await askChild('cuda', undefined, path);
     cuda.problem = cuda.report.problem;
     if (cuda.problem !== null) return;
-    await askChild('cuda:0');
+    await askChild('cuda:0', undefined, path);
     cuda.usable = true;
   } catch (error) {
     cuda.problem = messageOf(error);
