@@ -25,9 +25,9 @@ inline HalfVec narrowed_vector(Vec v, bf16) {
 }
 
 #if defined(__AVX512F__)
-inline Vec widened_vector(HalfVec bits, f16) { return (Vec)_mm512_cvtph_ps((__m256i)bits); }
+inline Vec widened_vector(HalfVec bits, f16) { return (Vec)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits); }
 inline HalfVec narrowed_vector(Vec v, f16) {
-  return (HalfVec)_mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return (HalfVec)_mm512_maskz_cvtps_ph(0xffff, (__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 #elif defined(__F16C__)
 inline Vec widened_vector(HalfVec bits, f16) { return (Vec)_mm256_cvtph_ps((__m128i)bits); }

@@ -6,7 +6,9 @@ namespace cfgd::CFGD_ISA {
 namespace {
 
 /// ln x, within 2 units in the last place, exactly 0 at 1; subnormal numbers included. 0 gives −∞, negative numbers and
-/// NaN give NaN, +∞ gives +∞. x = m·2ᵏ with m in [√½, √2), then ln m = 2 artanh((m − 1) / (m + 1)) as a series.
+/// NaN give NaN, +∞ gives +∞. x = m·2ᵏ with m in [√½, √2), then ln m = 2 artanh s with s = (m − 1) / (m + 1), by a
+/// polynomial in s²: relative error 1e-9 before rounding (scripts/fit-polynomials.mjs). Checked for every x:
+/// bench/math.mjs.
 inline Vec log(Vec x) {
   const Vec magnified = x * 33554432.0f;  // 2²⁵
   const IVec small = x < 1.17549435e-38f;
@@ -17,10 +19,9 @@ inline Vec log(Vec x) {
   const Vec m = as_float(bits - (k << 23));
   const Vec exponent = __builtin_convertvector(k - (small & 25), Vec);
   const Vec s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
-  Vec p = broadcast(0.111111111f);
-  p = p * s2 + 0.142857143f;
-  p = p * s2 + 0.2f;
-  p = p * s2 + 0.333333333f;
+  Vec p = broadcast(0.14935869f);
+  p = p * s2 + 0.199887708f;
+  p = p * s2 + 0.33333388f;
   const Vec ln_m = 2.0f * s + 2.0f * s * (s2 * p);
   // ln 2 in two parts; the product with the first is exact.
   const Vec y = exponent * 0.693145752f + (ln_m + exponent * 1.42860677e-6f);

@@ -6,8 +6,6 @@
 #include <vector>
 
 #include "cpu/backend.h"
-#include "ops/distill/distill.h"
-#include "ops/diversity/diversity.h"
 #include "ops/guidance/guidance.h"
 #include "ops/merge/merge.h"
 #include "ops/nn/activation/activation.h"
@@ -104,14 +102,6 @@ void swap(SampleGuidedArgs& a, Copies& c) {
   c.in(a.cond, n), c.in(a.uncond, n);
 }
 void swap(DecodeSampleArgs& a, Copies& c) { c.in(a.logits, a.branches * a.rows * a.vocab); }
-void swap(DistillationLossArgs& a, Copies& c) {
-  const int64_t n = a.rows * a.vocab;
-  c.in(a.student, n), c.in(a.cond, n), c.in(a.uncond, n);
-  if (!a.wide_grad) return c.out(a.grad, n);
-  a.grad = a.wide_grad;
-  a.wide_grad = nullptr;
-}
-void swap(DiversityRewardArgs& a, Copies& c) { c.in(a.embeddings, a.prompts * a.samples * a.dimensions); }
 
 void swap(FillArgs& a, Copies& c) { c.out(a.out, a.n); }
 void swap(AddArgs& a, Copies& c) { c.in(a.a, a.n), c.in(a.b, a.n), c.out(a.out, a.n); }
@@ -262,8 +252,6 @@ int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_s
     case Op::guided_logits: return run<GuidedLogitsArgs>(op, args, bytes, status);
     case Op::sample_guided: return run<SampleGuidedArgs>(op, args, bytes, status);
     case Op::decode_sample: return run<DecodeSampleArgs>(op, args, bytes, status);
-    case Op::distillation_loss: return run<DistillationLossArgs>(op, args, bytes, status);
-    case Op::diversity_reward: return run<DiversityRewardArgs>(op, args, bytes, status);
     case Op::fill: return run<FillArgs>(op, args, bytes, status);
     case Op::add: return run<AddArgs>(op, args, bytes, status);
     case Op::accumulate: return run<AccumulateArgs>(op, args, bytes, status);

@@ -1,168 +1,226 @@
-// One row of the distillation loss. Included only from per-ISA files (see cpu/kernel.h). Formulas: distill.h.
+// One row of the distillation loss, up to its sums. Included only from per-ISA files (see cpu/kernel.h). Formulas:
+// distill.h.
 //
-// Three passes, the first over the inputs in memory and the others over what is then in cache:
-//   1. combine the teacher's branches into `work`, −∞ outside the support, and find the largest logits;
-//   2. sum; what the gradient needs of each token goes to `grad`, whose old content is no longer needed, and `work`;
-//   3. write the gradient, now that the row's sums are known.
+// The row is read from memory once, in blocks that stay in the first-level cache: a block's branches are combined and
+// its largest logits found, then the exponentials relative to the largest so far are summed and kept. What the gradient
+// needs of each token stays in scratch memory, which for common vocabularies is the second-level cache, until the row's
+// sums are known (gradient.h). A block without −∞ and without extreme numbers, nearly every one, takes no account of
+// either.
 #pragma once
+#include "cpu/exp.h"
 #include "cpu/log.h"
+#include "cpu/scratch.h"
 #include "ops/distill/distill.h"
 #include "ops/guidance/combine.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
 
-/// Stands for −∞ in logits relative to the largest, (z − max z) / T: e to this is 0, and unlike ∞ it may be multiplied
-/// by 0 and subtracted from itself.
-constexpr float kFloor = -1e30f;
+constexpr int64_t kBlock = 128 * kLanes;
+/// Tokens that are summed in float before they go into a double.
+constexpr int64_t kPart = 64 * kLanes;
 
+struct Yes {
+  static constexpr bool value = true;
+};
+struct No {
+  static constexpr bool value = false;
+};
+
+/// The largest logits so far, or at some block: what the exponentials there are relative to. −∞: no support yet.
+struct Largest {
+  float student = -INFINITY, teacher = -INFINITY;
+};
+
+/// Σ over the support, relative to the largest logits, with d = logit − largest.
+struct RowSums {
+  double student = 0, teacher = 0;  // Σ e^(d/T) of each
+  double moment = 0;                // Σ e^(d/T) d of the student
+  double difference = 0;            // Σ e^(d/T) (d student − d teacher), by the student's e (reverse) or the teacher's
+};
+
+template <class T>
 struct DistillRow {
-  const float* student;
-  float* work;  // [vocab]
-  float* grad;  // [vocab]; may be student
+  const T *student, *cond, *uncond;  // [vocab]
   int64_t vocab;
-  float inverse_temperature;
-  float student_max = -INFINITY, teacher_max = -INFINITY;
+  Guidance guidance;
+  float temperature;
 
-  /// Pass 1. `cond` and `uncond` may be `grad`.
-  Flaw combine(const Guidance& guidance, const float* cond, const float* uncond) {
-    const Vec infinity = broadcast(INFINITY);
-    Vec largest_z = -infinity, largest_g = -infinity;
-    IVec bad = {};
-    for_each_vector(0, vocab, [&](int64_t i, auto io) {
-      const Vec z = io.load(student + i, -INFINITY);
-      const Vec mixed = guidance(io.load(cond + i, 0), guidance.guided ? io.load(uncond + i, 0) : Vec{}, bad);
-      bad |= ~(z < infinity);
-      const Vec g = z == -infinity ? -infinity : mixed;
-      largest_g = max(largest_g, g);
-      largest_z = max(largest_z, g == -infinity ? -infinity : z);
-      io.store(work + i, g);
-    });
-    if (any(bad)) return flaw(guidance, cond, uncond);
-    student_max = reduce_max(largest_z);
-    teacher_max = reduce_max(largest_g);
-    if (student_max == -INFINITY)
+  // Scratch: [blocks] the largest logits when the block was summed, and [vocab], padded to whole vectors.
+  Largest* largest_of;
+  float *own, *other, *difference;  // e^(d/T) of the student and (not reverse) the teacher, d student − d teacher
+
+  float scale;     // log₂ e / T
+  double inverse;  // what that makes of 1 / T
+  bool plain;      // blocks may do without masks
+  Largest largest;
+  RowSums sums;
+
+  static int64_t blocks_of(int64_t vocab) { return (vocab + kBlock - 1) / kBlock; }
+
+  void set_temperature(float value) {
+    temperature = value;
+    const double exact = 1.4426950408889634 / static_cast<double>(value);
+    scale = exact < 3e38 ? static_cast<float>(exact) : 3e38f;
+    inverse = static_cast<double>(scale) * 0.6931471805599453;
+    plain = value > 1e-6f && value < 1e6f && (!guidance.guided || (guidance.scale != 0 && guidance.scale != 1));
+  }
+
+  void use(Scratch& scratch) {
+    const int64_t width = (vocab + kLanes - 1) / kLanes * kLanes, blocks = (blocks_of(vocab) + 15) / 16 * 16;
+    own = scratch.get<float>(3 * width + 2 * blocks);
+    other = own + width, difference = other + width;
+    largest_of = reinterpret_cast<Largest*>(difference + width);
+  }
+
+  /// Reads the row. What is wrong with it is returned.
+  template <Divergence kind>
+  Flaw read() {
+    for (int64_t b = 0, begin = 0; begin < vocab; b++, begin += kBlock) {
+      const int64_t end = begin + kBlock < vocab ? begin + kBlock : vocab;
+      float guided[kBlock];
+      Largest here;
+      const bool masked = !plain || !combine_plain(begin, end, guided, here);
+      if (masked && !combine_masked(begin, end, guided, here)) return flaw(begin, end);
+      raise<kind>(here);
+      largest_of[b] = largest;
+      if (masked)
+        sum<kind, true>(begin, end, guided);
+      else
+        sum<kind, false>(begin, end, guided);
+    }
+    if (largest.student == -INFINITY)
       return {"student", "a token that is finite in student, cond and uncond", -1, 0, "none"};
     return {};
   }
 
-  Flaw flaw(const Guidance& guidance, const float* cond, const float* uncond) const {
-    for (int64_t t = 0; t < vocab; t++) {
-      if (!(student[t] < INFINITY)) return {"student", "a finite logit or -Infinity", t, student[t]};
-      if (const Flaw found = guidance.flaw(cond, uncond, t, t + 1)) return found;
+  bool supports(int64_t token) const {
+    IVec bad = {};
+    const float u = guidance.guided ? widened(uncond[token]) : 0.0f;
+    const Vec mixed = guidance(broadcast(widened(cond[token])), broadcast(u), bad);
+    return widened(student[token]) > -INFINITY && mixed[0] > -INFINITY;
+  }
+
+ private:
+  /// What padding reads as: far below anything that counts, but neither infinite nor out of range for `combine_plain`.
+  static constexpr float kFar = -1e29f;
+
+  /// Combines a block. False if it holds an infinity, a NaN or a number of 3e30 or more; such a block must be masked.
+  bool combine_plain(int64_t begin, int64_t end, float* guided, Largest& here) const {
+    constexpr float kLimit = 1e8f;  // times 3e30 is beyond float32
+    Vec largest_z = broadcast(-INFINITY), largest_g = largest_z, beyond_z = {}, beyond_g = {};
+    const float s = guidance.scale;
+    const auto take = [&](auto is_guided) {
+      for_each_vector(begin, end, [&](int64_t i, auto io) {
+        const Vec z = io.load(student + i, kFar), c = io.load(cond + i, kFar);
+        Vec g = c;
+        if (is_guided.value) {
+          const Vec u = io.load(uncond + i, kFar);
+          g = u + s * (c - u);
+        }
+        largest_z = max(z, largest_z), largest_g = max(g, largest_g);
+        beyond_z += z * kLimit, beyond_g += g * kLimit;
+        store(guided + (i - begin), g);
+      });
+    };
+    if (guidance.guided)
+      take(Yes{});
+    else
+      take(No{});
+    const Vec beyond = beyond_z * 0.0f + beyond_g * 0.0f;  // 0, or NaN
+    if (any(beyond != beyond)) return false;
+    here = {reduce_max(largest_z), reduce_max(largest_g)};
+    return true;
+  }
+
+  /// Combines a block, −∞ outside the support. False if there is something wrong with it.
+  bool combine_masked(int64_t begin, int64_t end, float* guided, Largest& here) const {
+    const Vec infinity = broadcast(INFINITY);
+    Vec largest_z = -infinity, largest_g = -infinity;
+    IVec bad = {};
+    for_each_vector(begin, end, [&](int64_t i, auto io) {
+      const Vec z = io.load(student + i, -INFINITY);
+      const Vec mixed = guidance(io.load(cond + i, 0), guidance.guided ? io.load(uncond + i, 0) : Vec{}, bad);
+      bad |= ~(z < infinity);
+      const Vec g = z == -infinity ? -infinity : mixed;
+      largest_g = max(g, largest_g);
+      largest_z = max(g == -infinity ? -infinity : z, largest_z);
+      store(guided + (i - begin), g);
+    });
+    here = {reduce_max(largest_z), reduce_max(largest_g)};
+    return !any(bad);
+  }
+
+  Flaw flaw(int64_t begin, int64_t end) const {
+    for (int64_t t = begin; t < end; t++) {
+      const float z = widened(student[t]), c = widened(cond[t]), u = guidance.guided ? widened(uncond[t]) : 0.0f;
+      if (!(z < INFINITY)) return {"student", "a finite logit or -Infinity", t, z};
+      if (Flaw found = guidance.flaw(&c, &u, 0, 1)) {
+        found.column = t;
+        return found;
+      }
     }
     return {};
   }
 
-  bool supports(int64_t token) const { return work[token] > -INFINITY; }
-
-  /// (z_t − max z) / T of a token, read before pass 2.
-  double relative(int64_t token) const {
-    return (static_cast<double>(student[token]) - student_max) * inverse_temperature;
+  /// Makes the sums relative to larger logits.
+  template <Divergence kind>
+  void raise(const Largest& here) {
+    if (!(here.student > largest.student || here.teacher > largest.teacher)) return;
+    const Largest next{here.student > largest.student ? here.student : largest.student,
+                       here.teacher > largest.teacher ? here.teacher : largest.teacher};
+    if (largest.student > -INFINITY) {
+      const double z = static_cast<double>(next.student) - largest.student;
+      const double g = static_cast<double>(next.teacher) - largest.teacher;
+      const double lower_z = std::exp(-z * inverse), lower_g = std::exp(-g * inverse);
+      sums.difference += (g - z) * (kind == Divergence::reverse ? sums.student : sums.teacher);
+      sums.difference *= kind == Divergence::reverse ? lower_z : lower_g;
+      sums.moment = lower_z * (sums.moment - z * sums.student);
+      sums.student *= lower_z;
+      sums.teacher *= lower_g;
+    }
+    largest = next;
   }
 
-  /// Student and teacher relative to their largest, kFloor outside the support; `g` is from `work`.
-  Vec student_of(Vec z, Vec g) const {
-    const Vec x = max((z - student_max) * inverse_temperature, broadcast(kFloor));
-    return g == -INFINITY ? broadcast(kFloor) : x;
+  template <Divergence kind, bool masked>
+  void sum(int64_t begin, int64_t end, const float* guided) {
+    const bool none = largest.student == -INFINITY;  // then every token is masked
+    const float z_top = none ? 0 : largest.student, g_top = none ? 0 : largest.teacher;
+    // Scaled by 1 / T the lowest difference is still a number, and its exponential 0.
+    const float lowest = temperature < 1e8f ? -1e30f * temperature : -3e38f;
+    for (int64_t at = begin; at < end; at += kPart) {
+      const int64_t stop = at + kPart < end ? at + kPart : end;
+      Vec total[4] = {};
+      for_each_vector(at, stop, [&](int64_t i, auto io) {
+        const Vec g = load(guided + (i - begin));
+        Vec z = io.load(student + i, kFar) - z_top, q = g - g_top;
+        Vec ez, eg;
+        if (masked) {
+          const IVec outside = g == -INFINITY;
+          z = outside ? Vec{} : max(z, broadcast(lowest));
+          q = outside ? Vec{} : max(q, broadcast(lowest));
+          ez = outside ? Vec{} : exp_scaled(z, scale);
+          eg = outside ? Vec{} : exp_scaled(q, scale);
+        } else {
+          ez = exp_scaled(z, scale);
+          eg = exp_scaled(q, scale);
+        }
+        const Vec apart = z - q;
+        total[0] += ez;
+        total[1] += eg;
+        total[2] += ez * z;
+        if (kind != Divergence::jsd) total[3] += (kind == Divergence::reverse ? ez : eg) * apart;
+        store(own + i, ez);
+        store(kind == Divergence::forward ? other + i : difference + i, kind == Divergence::forward ? eg : apart);
+        if (kind == Divergence::jsd) store(other + i, eg);
+      });
+      sums.student += reduce_add(total[0]);
+      sums.teacher += reduce_add(total[1]);
+      sums.moment += reduce_add(total[2]);
+      sums.difference += reduce_add(total[3]);
+    }
   }
-  Vec teacher_of(Vec g) const { return max((g - teacher_max) * inverse_temperature, broadcast(kFloor)); }
 };
-
-/// What pass 2 finds out.
-struct RowSums {
-  double student, teacher;  // Σ e^x of each
-  double log_student;       // ln of the former
-  double entropy, divergence;
-  double mean;  // Σ p_v t_v of the term t_v that pass 3 centres
-};
-
-/// Pass 2 of the KL divergences. grad becomes e^x of the student; work the difference of the relative logits (reverse)
-/// or e^x of the teacher (forward).
-template <Divergence kind>
-RowSums sum_kl(const DistillRow& row) {
-  double sums[4];
-  sum_vectors(row.vocab, sums, [&](int64_t i, auto io, Vec* total) {
-    const Vec g = io.load(row.work + i, -INFINITY);
-    const Vec xz = row.student_of(io.load(row.student + i, -INFINITY), g), xg = row.teacher_of(g);
-    const Vec ez = exp(xz), eg = exp(xg), difference = xz - xg;
-    total[0] += ez;
-    total[1] += eg;
-    total[2] += ez * xz;
-    total[3] += (kind == Divergence::reverse ? ez : eg) * difference;
-    io.store(row.grad + i, ez);
-    io.store(row.work + i, kind == Divergence::reverse ? difference : eg);
-  });
-  RowSums s{sums[0], sums[1], std::log(sums[0]), 0, 0, 0};
-  s.entropy = s.log_student - sums[2] / sums[0];
-  const double log_ratio = std::log(sums[1]) - s.log_student;
-  if (kind == Divergence::reverse) {
-    s.mean = sums[3] / sums[0];
-    s.divergence = s.mean + log_ratio;
-  } else {
-    s.divergence = -sums[3] / sums[1] - log_ratio;
-  }
-  return s;
-}
-
-/// Pass 2 of the generalised Jensen-Shannon divergence, itself in two. grad becomes e^x of the student, work
-/// log(p / m).
-inline RowSums sum_jsd(const DistillRow& row, float w) {
-  double sums[3];
-  sum_vectors(row.vocab, sums, [&](int64_t i, auto io, Vec* total) {
-    const Vec g = io.load(row.work + i, -INFINITY);
-    const Vec xz = row.student_of(io.load(row.student + i, -INFINITY), g), xg = row.teacher_of(g);
-    const Vec ez = exp(xz);
-    total[0] += ez;
-    total[1] += exp(xg);
-    total[2] += ez * xz;
-    io.store(row.grad + i, xz);
-    io.store(row.work + i, xg);
-  });
-  RowSums s{sums[0], sums[1], std::log(sums[0]), 0, 0, 0};
-  s.entropy = s.log_student - sums[2] / sums[0];
-  const float inverse_student = static_cast<float>(1 / sums[0]), inverse_teacher = static_cast<float>(1 / sums[1]);
-  const float shift = static_cast<float>(std::log(sums[1]) - s.log_student);
-  double kl[2];  // KL(p ‖ m), KL(q ‖ m)
-  sum_vectors(row.vocab, kl, [&](int64_t i, auto io, Vec* total) {
-    const Vec xz = io.load(row.grad + i, kFloor), xg = io.load(row.work + i, kFloor);
-    const Vec ez = exp(xz);
-    // With δ = log(p / q): m / p = 1 + w (e^−δ − 1) for δ ≥ 0, m / q = 1 + (1 − w) (e^δ − 1) below: no exponential
-    // can overflow, and equal distributions give exactly 0.
-    const Vec delta = (xz - xg) + shift;
-    const IVec above = delta >= 0.0f;
-    const Vec part = above ? broadcast(w) : broadcast(1 - w);
-    const Vec log_share = log(1.0f + part * (exp(above ? -delta : delta) - 1.0f));
-    const Vec log_p_m = (above ? Vec{} : delta) - log_share, log_q_m = -(above ? delta : Vec{}) - log_share;
-    total[0] += (ez * inverse_student) * log_p_m;
-    total[1] += (exp(xg) * inverse_teacher) * log_q_m;
-    io.store(row.grad + i, ez);
-    io.store(row.work + i, log_p_m);
-  });
-  s.divergence = (1 - w) * kl[0] + w * kl[1];
-  s.mean = kl[0];
-  return s;
-}
-
-/// Pass 3: grad = p (weight · (work − mean) + coefficient) / T; for the forward divergence
-/// (weight · (p − q) + coefficient · p) / T.
-template <Divergence kind>
-void write_gradient(const DistillRow& row, const RowSums& s, double temperature, double weight, double coefficient) {
-  const float own = static_cast<float>(weight / temperature / s.student);
-  const float policy = static_cast<float>(coefficient / temperature / s.student);
-  const float mean = static_cast<float>(s.mean);
-  // One factor, 1 for equal distributions: their difference is then exactly 0, fused multiply-add or not.
-  const float ratio = static_cast<float>(s.student / s.teacher);
-  for_each_vector(0, row.vocab, [&](int64_t i, auto io) {
-    const Vec ez = io.load(row.grad + i, 0), work = io.load(row.work + i, 0);
-    Vec gradient;
-    if (kind == Divergence::forward)
-      gradient = own * (ez - work * ratio) + ez * policy;
-    else
-      gradient = (ez * own) * (work - mean) + ez * policy;
-    io.store(row.grad + i, gradient + 0.0f);  // −0 becomes 0
-  });
-}
 
 }  // namespace
 }  // namespace cfgd::CFGD_ISA
