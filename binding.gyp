@@ -2,6 +2,7 @@
   "variables": {
     "san%": "",
     "core_sources": [
+      "native/addon/accuracy.cpp",
       "native/addon/activation.cpp",
       "native/addon/addon.cpp",
       "native/addon/arguments.cpp",
@@ -32,6 +33,7 @@
     ],
     # Compiled once per instruction set; see native/cpu/kernel.h.
     "kernel_sources": [
+      "native/cpu/accuracy.cpp",
       "native/ops/distill/cpu.cpp",
       "native/ops/diversity/cpu.cpp",
       "native/ops/guidance/cpu.cpp",

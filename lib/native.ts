@@ -43,6 +43,17 @@ interface CoreAddon {
   /** Error classes by native error code. */
   setErrorClasses(classes: unknown[]): void;
   isa(): 'baseline' | 'avx2' | 'avx512';
+  /**
+   * How far a vector function of the CPU kernels is from the exact value, over the float32 numbers whose bits are
+   * first + i · step, i < count: the largest error in units in the last place and where it is, and how many results are
+   * wrong that must be exact (NaN, infinities, zeros).
+   */
+  mathAccuracy(
+    name: 'exp' | 'exp_scaled' | 'log',
+    first: number,
+    step: number,
+    count: number,
+  ): { ulps: number; at: number; wrong: number; wrongAt: number };
   /** Sets (when given) and returns how many threads share a loop. */
   threads(count?: number): number;
   createTensor(

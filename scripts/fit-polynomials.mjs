@@ -117,5 +117,7 @@ const FITS = {
 
 for (const [name, fit] of Object.entries(FITS)) {
   const { coefficients, error } = bestPolynomial(fit);
-  console.log(`${name}\n  ${coefficients.map((c) => Math.fround(c).toPrecision(9)).join('  ')}\n  error ${error.toExponential(2)}`);
+  console.log(
+    `${name}\n  ${coefficients.map((c) => Math.fround(c).toPrecision(9)).join('  ')}\n  error ${error.toExponential(2)}`,
+  );
 }

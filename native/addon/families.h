@@ -1,9 +1,11 @@
-// The bindings of each operation family; one file each, named after it.
+// The bindings of each operation family, and of what measures the functions they are made of; one file each, named
+// after it.
 #pragma once
 #include <napi.h>
 
 namespace cfgd {
 
+void export_accuracy(Napi::Object exports);
 void export_guidance(Napi::Object exports);
 void export_distill(Napi::Object exports);
 void export_diversity(Napi::Object exports);
@@ -18,6 +20,7 @@ void export_cross_entropy(Napi::Object exports);
 void export_optim(Napi::Object exports);
 
 inline void export_families(Napi::Object exports) {
+  export_accuracy(exports);
   export_guidance(exports);
   export_distill(exports);
   export_diversity(exports);

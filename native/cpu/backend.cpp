@@ -16,18 +16,23 @@
 namespace cfgd {
 
 #define CFGD_DECLARE(family) void register_##family(CpuTable& table);
+#define CFGD_DECLARE_ACCURACY Accuracy measure_accuracy(MathFunction, uint32_t, uint32_t, int64_t, const Parallel&);
 namespace baseline {
 CFGD_FAMILIES(CFGD_DECLARE)
+CFGD_DECLARE_ACCURACY
 }
 #if defined(CFGD_X86)
 namespace avx2 {
 CFGD_FAMILIES(CFGD_DECLARE)
+CFGD_DECLARE_ACCURACY
 }
 namespace avx512 {
 CFGD_FAMILIES(CFGD_DECLARE)
+CFGD_DECLARE_ACCURACY
 }
 #endif
 #undef CFGD_DECLARE
+#undef CFGD_DECLARE_ACCURACY
 
 namespace {
 
@@ -122,6 +127,14 @@ int32_t timer(void*, int32_t action, double* milliseconds, cfgd_status* status) 
 void report(char* json, uint32_t bytes) { std::snprintf(json, bytes, "{}"); }
 
 }  // namespace
+
+MeasureAccuracy cpu_math_accuracy() {
+#if defined(CFGD_X86)
+  if (detect_isa() == Isa::avx512) return avx512::measure_accuracy;
+  if (detect_isa() == Isa::avx2) return avx2::measure_accuracy;
+#endif
+  return baseline::measure_accuracy;
+}
 
 const char* cpu_isa() { return name_of(detect_isa()); }
 

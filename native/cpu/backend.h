@@ -1,5 +1,6 @@
 // The CPU as a backend.
 #pragma once
+#include "cpu/accuracy.h"
 #include "tensor/backend.h"
 
 namespace cfgd {
@@ -8,4 +9,6 @@ const cfgd_backend* cpu_backend();
 int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* status);
 /// The instruction set in use: "baseline", "avx2" or "avx512".
 const char* cpu_isa();
+/// Measures the vector functions of that instruction set.
+MeasureAccuracy cpu_math_accuracy();
 }  // namespace cfgd

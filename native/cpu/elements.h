@@ -15,7 +15,14 @@ namespace {
 typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 typedef HalfVec UnalignedHalfVec __attribute__((aligned(2), may_alias));
 
-inline Vec widened_vector(HalfVec bits, bf16) { return as_float(__builtin_convertvector(bits, IVec) << 16); }
+#if defined(__AVX512F__)
+inline IVec extended(HalfVec bits) { return (IVec)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)bits); }
+#elif defined(__AVX2__)
+inline IVec extended(HalfVec bits) { return (IVec)_mm256_cvtepu16_epi32((__m128i)bits); }  // gcc 12 takes four steps
+#else
+inline IVec extended(HalfVec bits) { return __builtin_convertvector(bits, IVec); }
+#endif
+inline Vec widened_vector(HalfVec bits, bf16) { return as_float(extended(bits) << 16); }
 
 inline HalfVec narrowed_vector(Vec v, bf16) {
   const IVec bits = as_int(v);

@@ -1,6 +1,10 @@
 // Vectors of float as wide as the instruction set being compiled, by the compilers' vector extensions.
 // Included only from per-ISA files: everything has internal linkage (see cpu/kernel.h).
 #pragma once
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -30,8 +34,20 @@ inline Vec load_part(const float* p, int n, float fill) {
   return v;
 }
 inline void store_part(float* p, Vec v, int n) { std::memcpy(p, &v, sizeof(float) * n); }
+/// a > b ? a : b, and so b where one is NaN. One instruction, which gcc 12 does not always find by itself.
+#if defined(__AVX512F__)
+inline Vec max(Vec a, Vec b) { return (Vec)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
+inline Vec min(Vec a, Vec b) { return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+inline Vec max(Vec a, Vec b) { return (Vec)_mm256_max_ps((__m256)a, (__m256)b); }
+inline Vec min(Vec a, Vec b) { return (Vec)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif defined(__SSE2__)
+inline Vec max(Vec a, Vec b) { return (Vec)_mm_max_ps((__m128)a, (__m128)b); }
+inline Vec min(Vec a, Vec b) { return (Vec)_mm_min_ps((__m128)a, (__m128)b); }
+#else
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+#endif
 inline Vec as_float(IVec v) { return (Vec)v; }  // same bits
 inline IVec as_int(Vec v) { return (IVec)v; }
 

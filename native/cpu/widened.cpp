@@ -10,7 +10,6 @@
 #include "ops/merge/merge.h"
 #include "ops/nn/activation/activation.h"
 #include "ops/nn/attention/attention.h"
-#include "ops/nn/cross_entropy/cross_entropy.h"
 #include "ops/nn/elementwise/elementwise.h"
 #include "ops/nn/embedding/embedding.h"
 #include "ops/nn/matmul/matmul.h"
@@ -183,8 +182,6 @@ void swap(GatedBackwardArgs& a, Copies& c) {
   c.in(a.x, 2 * a.rows * a.n), c.in(a.grad_y, a.rows * a.n), c.out(a.grad_x, 2 * a.rows * a.n);
 }
 
-void swap(CrossEntropyArgs& a, Copies& c) { c.in(a.logits, a.rows * a.vocab), c.out(a.grad, a.rows * a.vocab); }
-
 template <class Args>
 int32_t run(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
   if (!args) return CFGD_OK;  // has_widened
@@ -277,7 +274,6 @@ int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_s
     case Op::activation_backward: return run<ActivationBackwardArgs>(op, args, bytes, status);
     case Op::gated_forward: return run<GatedForwardArgs>(op, args, bytes, status);
     case Op::gated_backward: return run<GatedBackwardArgs>(op, args, bytes, status);
-    case Op::cross_entropy: return run<CrossEntropyArgs>(op, args, bytes, status);
     default: return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in bfloat16", Variant(op).code());
   }
 }

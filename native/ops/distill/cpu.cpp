@@ -39,7 +39,7 @@ Flaw distill_row(const DistillationLoss<T>& a, G* grad, int64_t r, const RowWeig
       (static_cast<double>(widened(row.student[w.token])) - row.largest.student) * row.inverse;
   DistillGradient<kind, T> gradient{row, w.weight, w.coefficient, a.temperature};
   const RowResult result = gradient.finish(a.jsd_weight);
-  gradient.write(grad + at, w.coefficient != 0 ? w.token : -1, false);
+  gradient.write(grad + at, w.coefficient != 0 ? w.token : -1);
   a.per_token[r] = static_cast<float>(result.divergence);
   a.entropy[r] = static_cast<float>(result.entropy);
   loss += w.weight * result.divergence;

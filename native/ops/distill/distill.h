@@ -10,8 +10,15 @@
 //   grad = ∂loss/∂student, with the factor 1/T that z/T brings
 //
 // (Distillation of guidance into one pass: arXiv 2410.06084; the generalised Jensen-Shannon divergence: arXiv
-// 2306.13649.) All values are in nats. The sums of a row go through doubles in fixed parts, so that their error
-// hardly grows with the vocabulary; D is at least 0.
+// 2306.13649.) All values are in nats; D is at least 0.
+//
+// Errors on the CPU: exponentials within 2 units in the last place, their arguments rounded to float32 (cpu/exp.h). A
+// row's sums are float within parts of 64 additions to each lane of a vector, and double across the parts: whatever the
+// vocabulary, a sum's error is at most 64 · 2⁻²⁴ = 3.8e-6 of the sum of its terms' magnitudes, and near 1e-7 in practice
+// (tested at 131,072 tokens).
+//
+// Bytes that must move: three arrays read and one written, once each; the CPU keeps what lies between in scratch memory
+// of two or three floats per token and thread.
 //
 // Support: a token that is −∞ in any of the inputs leaves both distributions, which are renormalised over the rest, and
 // its gradient is exactly 0. Errors (CFGD_VALUE, naming argument, row and token): an empty support, NaN or +∞ in a

@@ -62,19 +62,18 @@ struct DistillGradient {
   /// Writes the gradient, which may be over the inputs: they are no longer needed. The blocks that are still in the
   /// nearest cache come first.
   template <class G>
-  void write(G* grad, int64_t token, bool streaming) const {
+  void write(G* grad, int64_t token) const {
     for (int64_t b = DistillRow<T>::blocks_of(row.vocab) - 1; b >= 0; b--) {
       const int64_t begin = b * kBlock, end = begin + kBlock < row.vocab ? begin + kBlock : row.vocab;
       const BlockGradient<kind> block = of_block(b);
-      const float* work = kind == Divergence::forward ? row.other : row.difference;
-      const auto at = [&](int64_t i, auto io) { io.store(grad + i, block(io.load(row.own + i, 0), io.load(work + i, 0))); };
+      const float *const own = row.own, *const work = kind == Divergence::forward ? row.other : row.difference;
+      const auto at = [&](int64_t i, auto io) { io.store(grad + i, block(load(own + i), load(work + i))); };
       for_each_vector(begin, end, at);
       if (token < begin || token >= end) continue;
       // In float32, so that at p = 1 it cancels the policy's part exactly.
-      const Vec whole = block(broadcast(row.own[token]), broadcast(work[token]));
+      const Vec whole = block(broadcast(own[token]), broadcast(work[token]));
       grad[token] = narrowed<G>(whole[0] - static_cast<float>(coefficient / temperature));
     }
-    (void)streaming;
   }
 
  private:
@@ -116,20 +115,22 @@ struct DistillGradient {
       const auto q_factor = static_cast<float>(std::exp(g) / row.sums.teacher);
       const auto shift = static_cast<float>(z - g + (log_teacher - log_student));
       const auto inverse = static_cast<float>(row.inverse);
+      const float *const own = row.own, *const other = row.other;
+      float* const difference = row.difference;
       for (int64_t at = begin; at < end; at += kPart) {
         const int64_t stop = at + kPart < end ? at + kPart : end;
         Vec total[2] = {};
         for (int64_t i = at; i < stop; i += kLanes) {
           // With δ = log(p / q): m / p = 1 + w (e^−δ − 1) for δ ≥ 0, m / q = 1 + (1 − w) (e^δ − 1) below: no
           // exponential can overflow, and equal distributions give exactly 0.
-          const Vec delta = load(row.difference + i) * inverse + shift;
+          const Vec delta = load(difference + i) * inverse + shift;
           const IVec above = delta >= 0.0f;
           const Vec part = above ? broadcast(w) : broadcast(1 - w);
           const Vec log_share = log(1.0f + part * (exp_scaled(above ? -delta : delta, kLog2E) - 1.0f));
           const Vec log_p_m = (above ? Vec{} : delta) - log_share, log_q_m = -(above ? delta : Vec{}) - log_share;
-          total[0] += (load(row.own + i) * p_factor) * log_p_m;
-          total[1] += (load(row.other + i) * q_factor) * log_q_m;
-          store(row.difference + i, log_p_m);
+          total[0] += (load(own + i) * p_factor) * log_p_m;
+          total[1] += (load(other + i) * q_factor) * log_q_m;
+          store(difference + i, log_p_m);
         }
         kl[0] += reduce_add(total[0]);
         kl[1] += reduce_add(total[1]);

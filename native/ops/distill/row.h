@@ -109,13 +109,15 @@ struct DistillRow {
   bool combine_plain(int64_t begin, int64_t end, float* guided, Largest& here) const {
     constexpr float kLimit = 1e8f;  // times 3e30 is beyond float32
     Vec largest_z = broadcast(-INFINITY), largest_g = largest_z, beyond_z = {}, beyond_g = {};
+    // In registers: what the loop stores might else be these members.
+    const T *const from_student = student, *const from_cond = cond, *const from_uncond = uncond;
     const float s = guidance.scale;
     const auto take = [&](auto is_guided) {
       for_each_vector(begin, end, [&](int64_t i, auto io) {
-        const Vec z = io.load(student + i, kFar), c = io.load(cond + i, kFar);
+        const Vec z = io.load(from_student + i, kFar), c = io.load(from_cond + i, kFar);
         Vec g = c;
         if (is_guided.value) {
-          const Vec u = io.load(uncond + i, kFar);
+          const Vec u = io.load(from_uncond + i, kFar);
           g = u + s * (c - u);
         }
         largest_z = max(z, largest_z), largest_g = max(g, largest_g);
@@ -187,32 +189,36 @@ struct DistillRow {
     const bool none = largest.student == -INFINITY;  // then every token is masked
     const float z_top = none ? 0 : largest.student, g_top = none ? 0 : largest.teacher;
     // Scaled by 1 / T the lowest difference is still a number, and its exponential 0.
-    const float lowest = temperature < 1e8f ? -1e30f * temperature : -3e38f;
+    const T* const from = student;
+    float* const to_own = own;
+    float* const to = kind == Divergence::forward ? other : difference;
+    float* const to_other = other;
+    const float factor = scale, lowest = temperature < 1e8f ? -1e30f * temperature : -3e38f;
     for (int64_t at = begin; at < end; at += kPart) {
       const int64_t stop = at + kPart < end ? at + kPart : end;
       Vec total[4] = {};
       for_each_vector(at, stop, [&](int64_t i, auto io) {
         const Vec g = load(guided + (i - begin));
-        Vec z = io.load(student + i, kFar) - z_top, q = g - g_top;
+        Vec z = io.load(from + i, kFar) - z_top, q = g - g_top;
         Vec ez, eg;
         if (masked) {
           const IVec outside = g == -INFINITY;
           z = outside ? Vec{} : max(z, broadcast(lowest));
           q = outside ? Vec{} : max(q, broadcast(lowest));
-          ez = outside ? Vec{} : exp_scaled(z, scale);
-          eg = outside ? Vec{} : exp_scaled(q, scale);
+          ez = outside ? Vec{} : exp_scaled(z, factor);
+          eg = outside ? Vec{} : exp_scaled(q, factor);
         } else {
-          ez = exp_scaled(z, scale);
-          eg = exp_scaled(q, scale);
+          ez = exp_scaled(z, factor);
+          eg = exp_scaled(q, factor);
         }
         const Vec apart = z - q;
         total[0] += ez;
         total[1] += eg;
         total[2] += ez * z;
         if (kind != Divergence::jsd) total[3] += (kind == Divergence::reverse ? ez : eg) * apart;
-        store(own + i, ez);
-        store(kind == Divergence::forward ? other + i : difference + i, kind == Divergence::forward ? eg : apart);
-        if (kind == Divergence::jsd) store(other + i, eg);
+        store(to_own + i, ez);
+        store(to + i, kind == Divergence::forward ? eg : apart);
+        if (kind == Divergence::jsd) store(to_other + i, eg);
       });
       sums.student += reduce_add(total[0]);
       sums.teacher += reduce_add(total[1]);

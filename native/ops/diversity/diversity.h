@@ -10,7 +10,11 @@
 //   samples ≥ 3       b_i = mean of d_jk over the pairs without i
 //   samples = 2       b_i = mean diversity of the other prompts, 0 if there is none
 //
-// Computed in double. NaN or an infinity in embeddings or baselines is an error (CFGD_VALUE).
+// On the CPU products are summed in float within parts of 32 additions to each lane of a vector and in double across
+// them: an error of a cosine of at most 2.3e-6 by the bound of ops/diversity/gram.h, some 1e-7 in practice, and none at
+// all for equal rows. A prompt with embeddings that float32 sums could not hold (a squared length above 2¹²⁰, or below
+// 2⁻⁶⁰ and not 0) is computed in double, as everything is on CUDA. Each embedding is read from memory once.
+// NaN or an infinity in embeddings or baselines is an error (CFGD_VALUE).
 #pragma once
 #include <cstdint>
 

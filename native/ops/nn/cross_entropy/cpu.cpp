@@ -1,56 +1,89 @@
 #include "ops/nn/cross_entropy/cross_entropy.h"
 
+#include "cpu/exp.h"
 #include "cpu/kernel.h"
-#include "ops/nn/reduce.h"
+#include "cpu/rows.h"
+#include "cpu/scratch.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
 
 constexpr int64_t kGrain = 16384;  // logits: some 20 µs of exponentials
+/// Logits that stay in the nearest cache while they are looked at twice; and what of them is summed in float.
+constexpr int64_t kBlock = 128 * kLanes, kPart = 64 * kLanes;
 
-/// Value and gradient of one row with a valid target; false when a logit is NaN or +∞, or −∞ at the target.
-bool cross_entropy_row(const float* logits, int64_t target, float scale, float* per_row, float* grad, int64_t vocab) {
-  Vec highest = broadcast(-INFINITY);
-  IVec bad = {};
-  for_vectors(0, vocab, [&](int64_t i, int lanes) {
-    const Vec z = load_some(logits + i, lanes, -INFINITY);
-    bad |= !(z < broadcast(INFINITY));
-    highest = max(highest, z);
-  });
-  if (any(bad) || logits[target] == -INFINITY) return false;
-  const float top = reduce_max(highest);
-  const double sum = lane_sum(vocab, [&](int64_t i, int lanes) {
-    const Vec e = exp(load_some(logits + i, lanes, -INFINITY) - top);
-    store_some(grad + i, e, lanes);
-    return e;
-  });
-  *per_row = static_cast<float>(std::log(sum) - (static_cast<double>(logits[target]) - top));
+/// Value and gradient of one row with a valid target; false when a logit is NaN or +∞, or −∞ at the target. The logits
+/// are read once: the exponentials of a block, relative to the largest logit so far, stay in scratch memory until the
+/// row's sum is known.
+template <class T>
+bool cross_entropy_row(const T* logits, int64_t target, float scale, float* per_row, T* grad, int64_t vocab) {
+  static thread_local Scratch scratch;
+  const int64_t width = (vocab + kLanes - 1) / kLanes * kLanes, blocks = (vocab + kBlock - 1) / kBlock;
+  float *exponentials = scratch.get<float>(width + blocks), *top_of = exponentials + width;
+  float top = -INFINITY;
+  double sum = 0;
+  for (int64_t b = 0; b < blocks; b++) {
+    const int64_t begin = b * kBlock, end = begin + kBlock < vocab ? begin + kBlock : vocab;
+    Vec highest = broadcast(-INFINITY);
+    IVec bad = {};
+    for_each_vector(begin, end, [&](int64_t i, auto io) {
+      const Vec z = io.load(logits + i, -INFINITY);
+      bad |= ~(z < broadcast(INFINITY));
+      highest = max(z, highest);
+    });
+    if (any(bad)) return false;
+    const float here = reduce_max(highest);
+    if (here > top) {
+      sum *= std::exp(static_cast<double>(top) - here);
+      top = here;
+    }
+    top_of[b] = top;
+    const float shift = top == -INFINITY ? 0 : top;
+    for (int64_t at = begin; at < end; at += kPart) {
+      Vec part = {};
+      for_each_vector(at, at + kPart < end ? at + kPart : end, [&](int64_t i, auto io) {
+        const Vec e = exp_scaled(io.load(logits + i, -INFINITY) - shift, kLog2E);
+        part += e;
+        store(exponentials + i, e);
+      });
+      sum += reduce_add(part);
+    }
+  }
+  const float at_target = widened(logits[target]);
+  if (at_target == -INFINITY) return false;
+  *per_row = static_cast<float>(std::log(sum) - (static_cast<double>(at_target) - top));
   if (scale == 0) {
-    std::memset(grad, 0, vocab * sizeof(float));
+    std::memset(grad, 0, sizeof(T) * static_cast<uint64_t>(vocab));
     return true;
   }
-  const double at_target = (grad[target] - sum) / sum * scale;
-  const auto factor = static_cast<float>(scale / sum);
-  for_vectors(0, vocab, [&](int64_t i, int lanes) {
-    store_some(grad + i, load_some(grad + i, lanes, 0) * factor, lanes);
-  });
-  grad[target] = static_cast<float>(at_target);
+  for (int64_t b = blocks - 1; b >= 0; b--) {
+    const int64_t begin = b * kBlock, end = begin + kBlock < vocab ? begin + kBlock : vocab;
+    const double lower = std::exp(static_cast<double>(top_of[b]) - top);
+    const auto factor = static_cast<float>(scale / sum * lower);
+    for_each_vector(begin, end, [&](int64_t i, auto io) { io.store(grad + i, load(exponentials + i) * factor); });
+    if (target >= begin && target < end)
+      grad[target] = narrowed<T>(static_cast<float>((exponentials[target] * lower - sum) / sum * scale));
+  }
   return true;
 }
 
 /// Says what is wrong with a row that cross_entropy_row refused.
-int32_t explain(const CrossEntropyArgs& a, int64_t row, cfgd_status* status) {
-  const float* logits = a.logits + row * a.vocab;
+template <class T>
+int32_t explain(const CrossEntropy<T>& a, int64_t row, cfgd_status* status) {
+  const T* logits = a.logits + row * a.vocab;
   const auto r = static_cast<long long>(row);
-  for (int64_t v = 0; v < a.vocab; v++)
-    if (!(logits[v] < INFINITY))
+  for (int64_t v = 0; v < a.vocab; v++) {
+    const float logit = widened(logits[v]);
+    if (!(logit < INFINITY))
       return cfgd_fail(status, CFGD_VALUE, "logits", "expected a finite logit or -Infinity at [%lld, %lld], got %s", r,
-                       static_cast<long long>(v), logits[v] == INFINITY ? "Infinity" : "NaN");
+                       static_cast<long long>(v), logit == INFINITY ? "Infinity" : "NaN");
+  }
   return cfgd_fail(status, CFGD_VALUE, "logits", "expected a finite logit at the target [%lld, %d], got -Infinity", r,
                    a.targets[row]);
 }
 
-int32_t cross_entropy(const CrossEntropyArgs& a, const Parallel& parallel, cfgd_status* status) {
+template <class T>
+int32_t cross_entropy(const CrossEntropy<T>& a, const Parallel& parallel, cfgd_status* status) {
   for (int64_t r = 0; r < a.rows; r++) {
     if (a.targets[r] < -1 || a.targets[r] >= a.vocab)
       return cfgd_fail(status, CFGD_VALUE, "targets", "expected a token from -1 to %lld at %lld, got %d",
@@ -62,10 +95,10 @@ int32_t cross_entropy(const CrossEntropyArgs& a, const Parallel& parallel, cfgd_
   int64_t faulty = a.rows;  // the first one, whichever thread meets it
   parallel(a.rows, kGrain / (a.vocab + 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
-      float* grad = a.grad + r * a.vocab;
+      T* grad = a.grad + r * a.vocab;
       if (a.targets[r] < 0) {
         a.per_row[r] = 0;
-        std::memset(grad, 0, a.vocab * sizeof(float));
+        std::memset(grad, 0, sizeof(T) * static_cast<uint64_t>(a.vocab));
         continue;
       }
       const float scale = a.weights ? a.factor * a.weights[r] : a.factor;
@@ -84,6 +117,9 @@ int32_t cross_entropy(const CrossEntropyArgs& a, const Parallel& parallel, cfgd_
 
 }  // namespace
 
-void register_cross_entropy(CpuTable& table) { set<CrossEntropyArgs, cross_entropy>(table, Op::cross_entropy); }
+void register_cross_entropy(CpuTable& table) {
+  set<CrossEntropy<float>, cross_entropy<float>>(table, Op::cross_entropy);
+  set<CrossEntropy<bf16>, cross_entropy<bf16>>(table, {Op::cross_entropy, DType::bf16});
+}
 
 }  // namespace cfgd::CFGD_ISA
