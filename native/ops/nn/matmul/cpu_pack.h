@@ -23,7 +23,8 @@ constexpr int64_t kAhead = 16;
 /// Packs lines [line, line + lines) over k in [k, k + depth) into panels of Width lines, `panel_step` elements apart, each
 /// with k in the slow dimension and zeros in missing lines: out[panel · panel_step + k · Width + line].
 template <int Width>
-[[gnu::noinline]] void pack(const Factor& f, int64_t line, int64_t lines, int64_t k, int64_t depth, float* out, int64_t panel_step) {
+void pack(const Factor& f, int64_t line, int64_t lines, int64_t k, int64_t depth, float* out,
+          int64_t panel_step) {
   const float* source = f.at(line, k);
   const int64_t whole = lines / Width, rest = lines % Width;
   float* last = out + whole * panel_step;
