@@ -23,6 +23,7 @@
       "native/addon/tensor_object.cpp",
       "native/cpu/backend.cpp",
       "native/cpu/isa.cpp",
+      "native/cpu/profile.cpp",
       "native/cpu/widened.cpp",
       "native/cuda/library.cpp",
       "native/tensor/allocator.cpp",

@@ -5,6 +5,7 @@ import { CHORD_RECIPE } from './internals.mjs';
 import { interleave, rate, repeatedAsync, spread } from './measure.mjs';
 import { forwardFlops, makeModel, noPrompt, SUBJECTS } from './models.mjs';
 import { duration, figure, ranged, table } from './table.mjs';
+import { printProfile, profileSteps } from './training-profile.mjs';
 
 const STEPS = 2 ** 40; // more than will ever be run
 const optimizer = { learningRate: 1e-4 };
@@ -34,6 +35,7 @@ function baseCase(subject) {
     tokens: trainingRows * positions,
     // The last token is predicted and not read; a backward pass is two forward ones.
     flops: 3 * trainingRows * (positions - 1) * forwardFlops(subject, positions - 1),
+    once: () => step(steps),
     case: repeatedAsync(() => step(steps)),
   };
 }
@@ -85,16 +87,21 @@ export async function run({ quick, onProgress }) {
     ...subjects.map((subject) => distillationCase(subject, 0)),
   ];
   const times = await interleave(Object.fromEntries(entries.map((entry, i) => [i, entry.case])), timing);
-  const results = entries.map(({ case: _, flops, ...entry }, i) => ({
+  const profiles = [];
+  for (const { subject, step, once } of entries.filter(({ once }) => once)) {
+    onProgress(`profile of ${subject}`);
+    profiles.push({ subject, step, ...(await profileSteps(once, quick ? 3 : 10)) });
+  }
+  const results = entries.map(({ case: _, once: __, flops, ...entry }, i) => ({
     ...entry,
     secondsPerStep: spread(times[i]),
     tokensPerSecond: rate(entry.tokens, times[i]),
     gigaflopsPerSecond: flops === undefined ? null : rate(flops / 1e9, times[i]),
   }));
-  return { ...timing, rounds: times[0].length, results };
+  return { ...timing, rounds: times[0].length, results, profiles };
 }
 
-export function print({ rounds, results }) {
+export function print({ rounds, results, profiles }) {
   const head = ['model', 'step', 'batch', 'a step', 'tokens/s (range)', 'GFLOP/s'];
   const rows = results.map((r) => [
     r.subject,
@@ -106,5 +113,6 @@ export function print({ rounds, results }) {
   ]);
   return `${table(head, rows, 3)}
 tokens: of prompt and answer together (next token), generated ones (distillation). GFLOP/s: of the products with weights
-and of causal attention, forward and backward. ${rounds} rounds.`;
+and of causal attention, forward and backward. ${rounds} rounds.
+${profiles.map((profile) => `\n${profile.subject}, ${profile.step}, by operation\n${printProfile(profile)}`).join('\n')}`;
 }

@@ -75,6 +75,15 @@ interface CoreAddon {
   startTimer(device: DeviceId): Promise<void>;
   /** Milliseconds of the device from the start to here. */
   stopTimer(device: DeviceId): Promise<number>;
+  /**
+   * What the CPU's queue has run since profiling began, longest first; then begins anew (true), stops (false) or goes on.
+   * flops: of products and attention; bytes: that elementwise operations, norms and losses must move; 0 elsewhere.
+   */
+  profile(
+    on?: boolean,
+  ): { name: string; shape: string; calls: number; seconds: number; flops: number; bytes: number }[];
+  /** For benchmarks: keeps all threads at multiply-adds that wait for nothing. Returns the flops, 2 each. */
+  multiplyAdds(rounds: number): number;
   /** Whether this process has the CUDA device open already. */
   cudaOpen(device: DeviceId): boolean;
   /** The file of the CUDA backend, null when it is in none of the places tried. Loads nothing. */

@@ -1,6 +1,8 @@
 #include "addon/device.h"
 
 #include "addon/arguments.h"
+#include "cpu/backend.h"
+#include "cpu/profile.h"
 #include "cuda/library.h"
 
 namespace cfgd {
@@ -85,6 +87,28 @@ Napi::Value stop_timer(const Napi::CallbackInfo& info) {  // (device): a promise
       [milliseconds](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, *milliseconds); });
 }
 
+// (on?): what the CPU's queue has run since profiling began; then begins anew or stops
+Napi::Value profile_operations(const Napi::CallbackInfo& info) {
+  Napi::Array list = Napi::Array::New(info.Env());
+  for (const OperationTime& time : profile()) {
+    Napi::Object entry = Napi::Object::New(info.Env());
+    entry.Set("name", time.name);
+    entry.Set("shape", time.shape);
+    entry.Set("calls", static_cast<double>(time.calls));
+    entry.Set("seconds", time.seconds);
+    entry.Set("flops", time.flops);
+    entry.Set("bytes", time.bytes);
+    list.Set(list.Length(), entry);
+  }
+  if (!is_absent(info[0])) set_profiling(boolean_of(info[0], "on"));
+  return list;
+}
+
+// (rounds): flops
+Napi::Value multiply_adds(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), cpu_multiply_adds(integer_of(info[0], "rounds", 1, int64_t{1} << 40)));
+}
+
 Napi::Value cuda_open(const Napi::CallbackInfo& info) {  // (device): whether this process has it open
   return Napi::Boolean::New(info.Env(), Device::cuda_open(cuda_index(string_of(info[0], "device"))));
 }
@@ -128,6 +152,8 @@ void export_devices(Napi::Object exports) {
   export_function<set_option>(exports, "setOption");
   export_function<start_timer>(exports, "startTimer");
   export_function<stop_timer>(exports, "stopTimer");
+  export_function<profile_operations>(exports, "profile");
+  export_function<multiply_adds>(exports, "multiplyAdds");
   export_function<cuda_open>(exports, "cudaOpen");
   export_function<cuda_library_file>(exports, "cudaLibrary");
   export_function<cuda_missing>(exports, "cudaMissing");

@@ -10,6 +10,7 @@
 #include "cpu/families.h"
 #include "cpu/isa.h"
 #include "cpu/kernel.h"
+#include "cpu/profile.h"
 #include "cpu/widened.h"
 #include "tensor/thread_pool.h"
 
@@ -93,7 +94,12 @@ int32_t copy(void*, void* to, const void* from, uint64_t bytes, int32_t, cfgd_st
 }
 
 int32_t launch(void*, uint32_t op, const void* args, uint32_t bytes, cfgd_status* status) {
-  return cpu_launch(op, args, bytes, status);
+  if (!profiling()) return cpu_launch(op, args, bytes, status);
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin = Clock::now();
+  const int32_t code = cpu_launch(op, args, bytes, status);
+  record_launch(op, args, std::chrono::duration<double>(Clock::now() - begin).count());
+  return code;
 }
 
 int32_t synchronize(void*, cfgd_status*) { return CFGD_OK; }
@@ -137,6 +143,10 @@ MeasureAccuracy cpu_math_accuracy() {
 }
 
 const char* cpu_isa() { return name_of(detect_isa()); }
+
+double cpu_multiply_adds(int64_t rounds) {
+  return table().multiply_adds(rounds, ThreadPool::instance().parallel());
+}
 
 int32_t cpu_launch(uint32_t op, const void* args, uint32_t bytes, cfgd_status* status) {
   const Variant variant = Variant::of_code(op);

@@ -28,6 +28,8 @@ class CpuTable {
                        (variant.type == DType::f32 || variant.type == DType::bf16 || variant.type == DType::f16);
     return known ? kernels_[row_of(variant.type)][static_cast<uint32_t>(variant.op)] : nullptr;
   }
+  /// The yardstick of products: does multiply-adds that wait for nothing, and returns how many flops they were.
+  double (*multiply_adds)(int64_t rounds, const Parallel& parallel) = nullptr;
 
  private:
   static int row_of(DType type) { return type == DType::f32 ? 0 : type == DType::bf16 ? 1 : 2; }

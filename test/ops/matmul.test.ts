@@ -105,6 +105,21 @@ describe('matmul', () => {
     });
   }
 
+  it('computes the same, bit for bit, where the factors are packed in several ranges of k', async () => {
+    const [m, n, k] = [701, 700, 1100];
+    const random = new Random(6);
+    const a = randomFloats(random, m * k);
+    const b = randomFloats(random, k * n);
+    const few = [20, n, k] as const; // read where they lie
+    const first = await matmul(few, a.slice(0, 20 * k), b);
+    const last = await matmul(few, a.slice((m - 20) * k), b);
+    for (const [transposeA, transposeB] of layouts) {
+      const whole = await matmul([m, n, k], a, b, { transposeA, transposeB });
+      expect(sameBits(whole.slice(0, 20 * n), first)).toBe(true);
+      expect(sameBits(whole.slice((m - 20) * n), last)).toBe(true);
+    }
+  });
+
   it('computes an element the same way, bit for bit, whatever the batch, the layout, the columns and the threads', async () => {
     const [m, n, k] = [209, 300, 1100];
     const random = new Random(5);

@@ -1,6 +1,6 @@
 // The activations' values and derivatives on vectors. Included only from per-ISA files.
 #pragma once
-#include "cpu/simd.h"
+#include "cpu/exp_negative.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
@@ -17,14 +17,18 @@ struct Gate {
 inline Vec absolute(Vec x) { return as_float(as_int(x) & 0x7fffffff); }
 
 /// Φ(x) and φ(x). The upper tail is Q(a) = e^(−a²/2) · R(a) with R(a) = erfcx(a/√2)/2, which t · P₈(t) with
-/// t = 1/(1 + 0.35 a) meets within 4e−7 relative on [0, 14] (a minimax fit of our own); beyond, e^(−a²/2) is 0.
+/// t = 1/(1 + 0.35 a) meets within 4e−7 relative on [0, 14] (a minimax fit of our own). Beyond 13.15, where x · Q(x) is
+/// below 1e−36, e^(−a²/2) is taken as 0.
 inline Gate normal_gate(Vec x) {
-  const Vec a = min(absolute(x), broadcast(14.0f));
-  // a² exactly enough for the exponential: a = high + low, high of 12 bits, so high² is exact.
-  const Vec high = as_float(as_int(a) & ~0xfff);
-  const Vec rest = (a - high) * (a + high) * -0.5f;  // |rest| < 0.05
-  const Vec correction = 1.0f + rest * (1.0f + rest * (0.5f + rest * 0.16666667f));
-  const Vec bell = exp(high * high * -0.5f) * correction;
+  constexpr float kFar = 13.15f;
+  const Vec size = absolute(x), a = min(size, broadcast(kFar));
+  // a² exactly enough for the exponential: a = high + low, high of 12 bits, so high² is exact. The rest, below 0.05, joins
+  // what is left of −high²/2 when the multiple of ln 2 is gone.
+  const Vec high = as_float(as_int(a) & ~0xfff), square = high * high;
+  const Vec rest = (a - high) * (a + high) * -0.5f;
+  const Vec rounded = square * (-0.5f * kLog2E) + kRounding, n = rounded - kRounding;
+  const Vec r = ((square * -0.5f - n * 0.693145752f) - n * 1.42860677e-6f) + rest;
+  const Vec bell = size > kFar ? Vec{} : exp_reduced(rounded, r);
   const Vec t = 1.0f / (1.0f + 0.35f * a);
   Vec p = broadcast(-0.02914614f);
   p = p * t + 0.14397271f;

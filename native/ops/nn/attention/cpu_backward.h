@@ -39,16 +39,14 @@ struct BackwardSpace {
   }
 };
 
-/// A query's scores and products gradOut · v become its weights p and ds, zeros from `seen` to `width`.
+/// A query's scores and products gradOut · v, for `width` keys (whole vectors), become its weights p and ds, zeros for the
+/// keys that it does not see.
 void differentiate(float* weights, float* grad_s, int64_t seen, int64_t width, float lse, float delta) {
+  hide(weights, seen, width);
   for (int64_t j = 0; j < width; j += kLanes) {
-    const Vec p = exp(load(weights + j) - lse);
+    const Vec p = exp_negative(load(weights + j) - lse);
     store(weights + j, p);
     store(grad_s + j, p * (load(grad_s + j) - delta));
-  }
-  if (seen < width) {
-    clear(weights + seen, width - seen);
-    clear(grad_s + seen, width - seen);
   }
 }
 
@@ -69,7 +67,7 @@ void load_queries(const AttentionBackwardArgs& a, const Head& head, const float*
 }
 
 void backward_tile(const AttentionBackwardArgs& a, const Head& head, int64_t j, int64_t tile, BackwardSpace& m) {
-  const int64_t n = a.shape.head_dim, padded = rounded_up(n, kLanes), width = rounded_up(tile, kTileColumns);
+  const int64_t n = a.shape.head_dim, padded = rounded_up(n, kLanes);
   const int64_t queries = rounded_up(a.shape.queries, kTileRows);
   pack_transposed(head.k + j * head.kv_step, head.kv_step, tile, n, m.keys_t);
   pack_transposed(head.v + j * head.kv_step, head.kv_step, tile, n, m.values_t);
@@ -81,17 +79,28 @@ void backward_tile(const AttentionBackwardArgs& a, const Head& head, int64_t j, 
     const int64_t block = smaller(kQueries, queries - i);
     for (int64_t b = 0; b < block; b += kTileRows) {
       float *weights = m.weights + b * kKeys, *grad_s = m.grad_s + b * kKeys;
+      // No further than the last of these queries sees. A block of keys that begins there may end beyond: zeros.
+      const int64_t seen = visible(i + b + kTileRows - 1, j, tile, a.causal), width = rounded_up(seen, kTileColumns);
+      const int64_t beyond = smaller(kTileColumns, kKeys - width);
       products(n, m.queries + (i + b) * padded, padded, m.keys_t, width, weights);
       products(n, m.grad_out + (i + b) * padded, padded, m.values_t, width, grad_s);
-      for (int64_t r = 0; r < kTileRows; r++)
+      for (int64_t r = 0; r < kTileRows; r++) {
         differentiate(weights + r * kKeys, grad_s + r * kKeys, visible(i + b + r, j, tile, a.causal), width,
                       m.lse[i + b + r], m.delta[i + b + r]);
-      add_products(tile, grad_s, kKeys, 1, m.keys, padded, m.grad_q + (i + b) * padded);
+        clear(weights + r * kKeys + width, beyond);
+        clear(grad_s + r * kKeys + width, beyond);
+      }
+      add_products(seen, grad_s, kKeys, 1, m.keys, padded, m.grad_q + (i + b) * padded);
     }
     // Rows beyond the tile's keys, up to a whole block of registers, are computed and not used.
     for (int64_t r = 0; r < key_rows; r += kTileRows) {
-      add_products(block, m.weights + r, 1, kKeys, m.grad_out + i * padded, padded, m.grad_v + r * padded);
-      add_products(block, m.grad_s + r, 1, kKeys, m.queries + i * padded, padded, m.grad_k + r * padded);
+      // From the first queries that see one of these keys.
+      const int64_t first = a.causal ? larger(0, j + r - i) / kTileRows * kTileRows : 0;
+      if (first >= block) break;
+      const float *weights = m.weights + first * kKeys + r, *grad_s = m.grad_s + first * kKeys + r;
+      const int64_t row = (i + first) * padded;
+      add_products(block - first, weights, 1, kKeys, m.grad_out + row, padded, m.grad_v + r * padded);
+      add_products(block - first, grad_s, 1, kKeys, m.queries + row, padded, m.grad_k + r * padded);
     }
   }
 }

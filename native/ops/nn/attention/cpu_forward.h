@@ -11,21 +11,16 @@ struct Running {
   float sum = 0;
 };
 
-/// Turns a query's scores for a tile into weights exp(s − highest), with zeros from `seen` to `width`, and corrects
-/// what has been summed so far to the new maximum.
-void weigh(float* scores, int64_t seen, int64_t width, Running& running, float* out, int64_t padded) {
-  for (int64_t j = seen; j < width; j++) scores[j] = -INFINITY;
-  if (seen == 0) {
-    clear(scores, width);
-    return;
-  }
+/// Turns the scores of a query for a tile, `width` of them (whole vectors), into weights exp(s − highest), and corrects what
+/// has been summed so far to the new maximum.
+void weigh(float* scores, int64_t width, Running& running, float* out, int64_t padded) {
   Vec highest = broadcast(running.highest);
   for (int64_t j = 0; j < width; j += kLanes) highest = max(highest, load(scores + j));
   const float now = reduce_max(highest);
-  const float shift = now == -INFINITY ? 0 : now;  // all scores −∞ (an overflow): weights 0, not NaN
+  const float shift = now == -INFINITY ? 0 : now;  // all scores −∞ (no key, or an overflow): weights 0, not NaN
   Vec sum = {};
   for (int64_t j = 0; j < width; j += kLanes) {
-    const Vec weight = exp(load(scores + j) - shift);
+    const Vec weight = exp_negative(load(scores + j) - shift);
     sum += weight;
     store(scores + j, weight);
   }
@@ -72,9 +67,12 @@ void forward_head(const AttentionForwardArgs& a, const Head& head, float* out, f
     for (int64_t j = 0; j < last; j += kKeys) {
       const int64_t tile = smaller(kKeys, last - j), width = rounded_up(tile, kTileColumns);
       products(n, queries, padded, keys + j * n, width, scores);
+      // As many keys for every query of the block, so that the processor foresees the loops' ends.
+      const int64_t whole = rounded_up(tile, kLanes);
       for (int64_t r = 0; r < kTileRows; r++)
-        weigh(scores + r * kKeys, visible(i + r, head.start + j, tile, a.causal), width, running[r], sums + r * padded,
-              padded);
+        hide(scores + r * kKeys, visible(i + r, head.start + j, tile, a.causal), whole);
+      for (int64_t r = 0; r < kTileRows; r++)
+        weigh(scores + r * kKeys, whole, running[r], sums + r * padded, padded);
       add_products(tile, scores, kKeys, 1, values + j * padded, padded, sums);
     }
     for (int64_t r = 0; r < rows; r++) {

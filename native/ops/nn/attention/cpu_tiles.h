@@ -1,6 +1,7 @@
 // What the forward and backward passes share: one head's view of its tensors, packing, and products over tiles of keys.
 // Included only from cpu.cpp.
 #pragma once
+#include "cpu/exp_negative.h"
 #include "cpu/kernel.h"
 #include "cpu/scratch.h"
 #include "cpu/tile.h"
@@ -9,12 +10,7 @@
 namespace cfgd::CFGD_ISA {
 namespace {
 
-// Keys per tile: whole blocks of registers in both directions.
-#if defined(__AVX512F__)
-constexpr int64_t kKeys = 96;
-#else
-constexpr int64_t kKeys = 48;
-#endif
+constexpr int64_t kKeys = 96;  // per tile: whole blocks of registers in both directions, of every instruction set
 static_assert(kKeys % kTileRows == 0 && kKeys % kTileColumns == 0);
 
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -113,6 +109,19 @@ void add_products(int64_t depth, const float* a, int64_t a_row, int64_t a_step, 
   for (; d + kTileColumns <= width; d += kTileColumns)
     add_columns<kTileVecs>(depth, a, a_row, a_step, b + d, width, out + d);
   for (; d < width; d += kLanes) add_columns<1>(depth, a, a_row, a_step, b + d, width, out + d);
+}
+
+/// The first `count` elements, −∞ in the place of the others.
+inline Vec only_first(Vec v, int64_t count) {
+  IVec index;
+  for (int i = 0; i < kLanes; i++) index[i] = i;
+  return index < static_cast<int32_t>(count) ? v : broadcast(-INFINITY);
+}
+
+/// The scores of keys that a query does not see, from `seen` to `width` (whole vectors), become −∞.
+void hide(float* scores, int64_t seen, int64_t width) {
+  for (int64_t j = seen / kLanes * kLanes; j < width; j += kLanes)
+    store(scores + j, only_first(load(scores + j), seen - j));
 }
 
 /// How many keys of the tile that begins at key j query i may see.
