@@ -25,7 +25,10 @@ export function checkSameTensors(first: Checkpoint, other: Checkpoint): void {
     if (own !== undefined && its !== undefined && own !== its) refuse(`the ${key} ${own}`, its);
   }
   const further = namesOnlyIn(other, first);
-  if (further.length > 0) refuse('the same tensors', `a further one, ${listed(further)}${tie(further, first, other)}`);
+  if (further.length > 0) {
+    const what = further.length === 1 ? 'a further one' : 'further ones';
+    refuse('the same tensors', `${what}, ${listed(further)}${tie(further, first, other)}`);
+  }
 }
 
 function namesOnlyIn(a: Checkpoint, b: Checkpoint): string[] {

@@ -95,7 +95,8 @@ async function write(
     for (const output of outputs) await output.publish();
   } catch (error) {
     await syncing.catch(() => {});
-    await settled(outputs.map((output) => output.discard()));
+    // Backwards, as outputs may share folders that the first of them made.
+    for (const output of outputs.toReversed()) await output.discard().catch(() => {});
     throw error;
   }
 }

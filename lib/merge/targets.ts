@@ -24,7 +24,9 @@ export async function checkTargets(
   }
   const paths = inputs.flatMap(({ path, files, index }) => {
     const shards = files.map((file) => file.path);
-    return index ? [path, ...shards, ...shards.map((shard) => dirname(shard))] : shards;
+    if (!index) return shards;
+    const folders = shards.map((shard) => dirname(shard));
+    return [path, ...shards, ...folders, ...folders.map((folder) => join(folder, index.name))];
   });
   const existing = new Set(await Promise.all(paths.map(fileIdentity)));
   for (const target of targets) {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -85,13 +86,17 @@ export function valuesOf(tensor: StoredTensor): number[] {
   return [...toFloat32(tensor)];
 }
 
-/** Every file below a folder with its content, to see what has changed. */
+/** Every file below a folder with a digest of its content, to see what has changed. */
 export async function snapshot(folder: string): Promise<Record<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const found: Record<string, string> = {};
   for (const entry of entries) {
     const path = join(entry.parentPath, entry.name);
-    found[path] = entry.isFile() ? await readFile(path, 'base64') : 'folder';
+    found[path] = entry.isFile()
+      ? createHash('sha256')
+          .update(await readFile(path))
+          .digest('hex')
+      : 'folder';
   }
   return found;
 }
