@@ -1,8 +1,7 @@
 // The models that training and sampling are measured on.
 
-import { ChordTask } from 'cfgdistill/tasks/chords';
 import { TransformerLM } from './cfgdistill.mjs';
-import { CHORD_RECIPE } from './internals.mjs';
+import { CHORD_RECIPE, ChordTask } from './internals.mjs';
 
 const chords = new ChordTask({ seed: 1 });
 const { base, distill } = CHORD_RECIPE;
