@@ -4,7 +4,6 @@ import { spawnSync } from 'node:child_process';
 
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -27,7 +26,7 @@ const GIVING_BACK = {
   MALLOC_TRIM_THRESHOLD_: '65536',
 };
 
-if (!isMainThread) beAtWork(loadAddon(), workerData);
+if (!isMainThread) beAtWork(await loadAddon(), workerData);
 else if (process.env.MALLOC_ARENA_MAX === '1') await main(Number(process.argv[2] ?? 1000));
 else {
   const env = { ...process.env, ...GIVING_BACK };
@@ -129,7 +128,7 @@ async function main(loads) {
       if (count >= loads / 2) early ??= last;
     }
   }
-  const addon = loadAddon();
+  const addon = await loadAddon();
   await addon.synchronize('cpu'); // of this thread: nobody else's faults
   const { used, reserved, peak } = addon.memory('cpu', false);
   console.log(`tensors: ${used} bytes in use, ${reserved} held, ${peak} at the peak`);
