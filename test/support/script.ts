@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { SANITIZED } from './sanitized.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -29,7 +30,7 @@ export function runScript(
   const child = spawn(process.execPath, [...args, '-e', script], {
     env: { ...process.env, CFGDISTILL_THREADS: '3', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 1000 * seconds,
+    timeout: 1000 * seconds * (SANITIZED ? 20 : 1),
     killSignal: 'SIGKILL',
   });
   let output = '';
