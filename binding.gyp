@@ -118,7 +118,8 @@
       ["san!=''", {
         "defines": ["CFGD_SANITIZED"],
         "cflags": ["-fsanitize=<(san)", "-fno-omit-frame-pointer", "-g", "-O1"],
-        "ldflags": ["-fsanitize=<(san)"]
+        "ldflags": ["-fsanitize=<(san)"],
+        "configurations": { "Release": { "cflags!": ["-O3"] } }
       }]
     ]
   },

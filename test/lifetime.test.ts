@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { device, operations, scope, Tape, Tensor } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
+import { SANITIZED } from './support/sanitized.ts';
 import { LOAD_ADDON, runScript } from './support/script.ts';
 
 const { add, matmul, scale } = operations;
@@ -49,7 +50,7 @@ describe('native lifetimes', () => {
   });
 
   // Only prlimit can take memory away from one process; a sanitizer ends the process when its own memory is at stake.
-  const canLimit = spawnSync('prlimit', ['--version']).status === 0 && !process.env.CFGDISTILL_TEST_SANITIZE;
+  const canLimit = spawnSync('prlimit', ['--version']).status === 0 && !SANITIZED;
   if (!canLimit) console.warn('skipped: no prlimit on this machine, or a sanitizer');
   it.skipIf(!canLimit)(
     'a kernel that finds no scratch memory on a pool thread reports it (needs prlimit)',

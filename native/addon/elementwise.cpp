@@ -103,6 +103,7 @@ Napi::Value repeat_rows(const Napi::CallbackInfo& info) {
   if (x.shape.rank() < 1) fail(CFGD_SHAPE, "x", "expected [rows, ...], got []");
   const int64_t times = integer_of(info[1], "times", 1, INT32_MAX);
   const int64_t rows = x.shape[0];
+  if (rows > Shape::kMaxElements / times) fail(CFGD_SHAPE, "times", "expected at most 2^40 rows in all");
   Shape shape{rows * times};
   for (int i = 1; i < x.shape.rank(); i++) shape.push(x.shape[i]);
   Tensor out = x.device().empty(x.dtype, shape);

@@ -18,11 +18,14 @@ class Shape {
     for (int64_t d : dims) push(d);
   }
 
-  /// Appends a dimension; throws when it is negative, the rank too high, or the element count over the limit.
+  /// Appends a dimension; throws when it is negative, the rank too high, or the product of the dimensions other than 0
+  /// over the limit: so no product of dimensions overflows, also where there are no elements.
   void push(int64_t d) {
     if (rank_ == kMaxRank) fail(CFGD_SHAPE, "shape", "expected at most %d dimensions", kMaxRank);
     if (d < 0) fail(CFGD_SHAPE, "shape", "expected non-negative dimensions, got %lld", static_cast<long long>(d));
-    if (d > 0 && elements() > kMaxElements / d) fail(CFGD_SHAPE, "shape", "expected at most 2^40 elements");
+    int64_t product = 1;
+    for (int i = 0; i < rank_; i++) product *= dims_[i] ? dims_[i] : 1;
+    if (d > 0 && product > kMaxElements / d) fail(CFGD_SHAPE, "shape", "expected at most 2^40 elements");
     dims_[rank_++] = d;
   }
 

@@ -8,6 +8,9 @@ const raw = (file) => Buffer.concat([Buffer.from([0]), file]);
 const headed = (text, dataBytes) =>
   Buffer.concat([Buffer.from([1, dataBytes & 255, dataBytes >> 8]), Buffer.from(text)]);
 
+/** An index of shards. */
+const index = (text) => Buffer.concat([Buffer.from([3]), Buffer.from(text)]);
+
 function tensorFile(serialize, tensors, metadata) {
   return Buffer.concat(serialize(Object.entries(tensors), metadata));
 }
@@ -54,6 +57,10 @@ function safetensorsSeeds(serialize) {
     headed('{"__proto__":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', 0),
     headed(`${'['.repeat(500)}${']'.repeat(500)}`, 0),
     headed(`${'{"a":'.repeat(300)}1${'}'.repeat(300)}`, 0),
+    index('{"metadata":{"total_size":8},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"b.safetensors"}}'),
+    index('{"weight_map":{"a":"../a.safetensors"}}'),
+    index('{"weight_map":{"a":"pytorch_model.bin"}}'),
+    index('{"weight_map":{"a":["x.safetensors"]},"metadata":1}'),
   ];
 }
 
@@ -91,5 +98,18 @@ export function writeSeeds(target, folder, serialize) {
 export const SAFETENSORS_WORDS = [
   ...['"dtype":', '"shape":[', '"data_offsets":[', '"__metadata__":{', '":{', '},"', '"a":', '[0,', ',0]', '{}', '[]'],
   ...['"F32"', '"BF16"', '"F16"', '"U8"', '"I64"', '"BOOL"', '"F8_E4M3"', '9007199254740991', '4294967296', '1e308'],
-  ...['-1', '0.5', 'null', 'true', '\\u0000', '\\ud800', '\\"', '"__proto__":'],
+  ...[
+    '"weight_map":{',
+    '"metadata":{',
+    '.safetensors"',
+    '../',
+    '-1',
+    '0.5',
+    'null',
+    'true',
+    '\\u0000',
+    '\\ud800',
+    '\\"',
+    '"__proto__":',
+  ],
 ];

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { addonPath } from '../../lib/addon.ts';
+import { SANITIZED } from './sanitized.ts';
 
 /** What a script begins with to have the bare addon, as `addon`. */
 export const LOAD_ADDON = `
@@ -27,7 +28,7 @@ export function runScript(
   const child = spawn(process.execPath, [...args, '-e', script], {
     env: { ...process.env, CFGDISTILL_THREADS: '3', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 1000 * seconds,
+    timeout: 1000 * seconds * (SANITIZED ? 20 : 1),
     killSignal: 'SIGKILL',
   });
   let output = '';

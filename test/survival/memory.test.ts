@@ -14,6 +14,7 @@ import {
 import { afterEach, describe, expect, it } from 'vitest';
 import { hostArray } from '../../lib/host-arrays.ts';
 import { collectGarbage } from '../support/garbage.ts';
+import { SANITIZED } from '../support/sanitized.ts';
 import { LOAD_ADDON, runScript } from '../support/script.ts';
 
 const cpu = await device('cpu');
@@ -164,7 +165,7 @@ describe('what finds no memory', () => {
   });
 
   // Only prlimit can take memory away from one process; a sanitizer ends the process when its own memory is at stake.
-  const canLimit = spawnSync('prlimit', ['--version']).status === 0 && !process.env.CFGDISTILL_TEST_SANITIZE;
+  const canLimit = spawnSync('prlimit', ['--version']).status === 0 && !SANITIZED;
   if (!canLimit) console.warn('skipped: no prlimit on this machine, or a sanitizer');
   /** Leaves the process `megabytes` of further address space, or all there is. */
   const LIMIT = `

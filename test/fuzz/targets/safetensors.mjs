@@ -1,17 +1,17 @@
-// The safetensors reader: any bytes give a file or a CheckpointError, and what was read can be written and read again.
+// The safetensors reader: any bytes give a file, an index of shards or a CheckpointError. What was read can be written
+// and read again, and shards are files of the same folder.
 import { deepStrictEqual } from 'node:assert/strict';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Bytes } from '../bytes.mjs';
 
-const RAW = 0;
+const KINDS = ['file', 'header', 'header', 'index'];
 
 /**
- * The file that an input stands for. A mutation of a whole file mostly breaks the length in front, so that only the
- * first kind of input is the file itself; of the others the input is the header, and the length is made to fit.
+ * The file that an input stands for. A mutation of a whole file mostly breaks the length in front: of the second kind
+ * the input is the header alone, and the length is made to fit.
  */
-function fileOf(bytes) {
-  const input = new Bytes(bytes);
-  if (input.byte() % 4 === RAW) return Uint8Array.from(input.rest);
+function fileOf(kind, input) {
+  if (kind === 'file') return Uint8Array.from(input.rest);
   const dataBytes = input.byte() | ((input.byte() & 3) << 8);
   const header = input.rest;
   const file = new Uint8Array(8 + header.byteLength + dataBytes);
@@ -23,10 +23,20 @@ function fileOf(bytes) {
 
 export async function makeTarget({ errors, folder }) {
   const { parseSafetensors, serializeSafetensors, toFloat32 } = await import(join(folder, 'lib/models/safetensors.js'));
+  const { parseShardIndex } = await import(join(folder, 'lib/models/safetensors/shard-index.js'));
   return {
     refused: (error) => error instanceof errors.CheckpointError && error.message.length < 10_000,
     run(bytes) {
-      const file = fileOf(bytes);
+      const input = new Bytes(bytes);
+      const kind = input.pick(KINDS);
+      if (kind === 'index') {
+        const { weightMap } = parseShardIndex(Uint8Array.from(input.rest), 'index');
+        for (const shard of weightMap.values()) {
+          if (basename(shard) !== shard) throw new Error(`the shard ${JSON.stringify(shard)} is in another folder`);
+        }
+        return;
+      }
+      const file = fileOf(kind, input);
       const { tensors, metadata } = parseSafetensors(file, 'input');
       for (const [name, tensor] of tensors) {
         if (tensor.dtype === 'F32' || tensor.dtype === 'F16' || tensor.dtype === 'BF16') toFloat32(tensor, name);

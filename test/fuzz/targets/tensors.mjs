@@ -202,30 +202,31 @@ export async function makeTarget({ addon, errors, folder }) {
     );
   }
 
+  async function run(tensors) {
+    const kind = tensors.input.integer(0, 15);
+    if (kind === 15) await methods(tensors);
+    else if (kind === 14) record(tensors);
+    else for (let i = kind < 10 ? 1 : 3; i > 0; i--) operate(tensors);
+    for (const tensor of tensors.made.slice(-2)) {
+      if (tensor.disposed()) continue;
+      const content = await settled(tensor.read());
+      const elements = tensor.shape().reduce((product, size) => product * size, 1);
+      if (content !== null && content.length !== elements) throw new Error('read() gave another number of elements');
+    }
+  }
+
   return {
     refused,
     async run(bytes) {
       const tensors = new Tensors(addon, new Bytes(bytes), store);
-      try {
-        const kind = tensors.input.integer(0, 15);
-        if (kind === 15) await methods(tensors);
-        else if (kind === 14) record(tensors);
-        else for (let i = kind < 10 ? 1 : 3; i > 0; i--) operate(tensors);
-        for (const tensor of tensors.made.slice(-2)) {
-          if (tensor.disposed()) continue;
-          const content = await settled(tensor.read());
-          const elements = tensor.shape().reduce((product, size) => product * size, 1);
-          if (content !== null && content.length !== elements)
-            throw new Error('read() gave another number of elements');
-        }
-      } finally {
-        tensors.disposeAll();
-        await settled(addon.synchronize('cpu'));
-        // Nothing stays in the cache, where a use after the end would go unseen.
-        await addon.trimMemory('cpu');
-        const { reserved } = addon.memory('cpu', false);
-        if (reserved !== 0) console.error(new Error(`${reserved} bytes are still held`));
-      }
+      const outcome = await Promise.allSettled([run(tensors)]);
+      tensors.disposeAll();
+      await settled(addon.synchronize('cpu'));
+      // Nothing stays in the cache, where a use after the end would go unseen.
+      await addon.trimMemory('cpu');
+      const { reserved } = addon.memory('cpu', false);
+      if (reserved !== 0) throw new Error(`${reserved} bytes are still held`);
+      if (outcome[0].status === 'rejected') throw outcome[0].reason;
     },
   };
 }

@@ -62,6 +62,7 @@ const ARGUMENTS = {
       word(input, [dtype]),
     ];
   },
+  sumNow: (input, memory) => [memory.floats(input.byte() + 3 * input.byte())],
   lerpNow(input, memory) {
     const length = input.byte() + 3 * input.byte();
     const dtype = input.pick(DTYPES);

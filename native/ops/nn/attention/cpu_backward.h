@@ -112,6 +112,7 @@ void write_rows(const float* in, int64_t rows, int64_t n, float factor, float* o
 
 int32_t backward(const AttentionBackwardArgs& a, const Parallel& parallel, cfgd_status* status) {
   const AttentionShape& s = a.shape;
+  if (!s.rows) return CFGD_OK;  // the other dimensions may then be anything
   if (const int32_t code = check_ranges(a.starts, a.ends, s, status)) return code;
   const int64_t n = s.head_dim, width = s.heads * n, kv_step = a.kv_step;
   const float scale = 1 / std::sqrt(static_cast<float>(n));

@@ -85,6 +85,7 @@ void forward_head(const AttentionForwardArgs& a, const Head& head, float* out, f
 
 int32_t forward(const AttentionForwardArgs& a, const Parallel& parallel, cfgd_status* status) {
   const AttentionShape& s = a.shape;
+  if (!s.rows) return CFGD_OK;  // the other dimensions may then be anything
   if (const int32_t code = check_ranges(a.starts, a.ends, s, status)) return code;
   const int64_t work = s.queries * s.keys * s.head_dim * (a.causal ? 1 : 2);
   return for_each_head(s.rows, s.heads, work, forward_floats(s), parallel, status, [&](int64_t row, int64_t h, float* memory) {
