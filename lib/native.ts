@@ -208,6 +208,20 @@ interface KernelAddon {
     dtype: FloatDType,
   ): void;
   weightedAverage(tensors: readonly T[], weights: readonly number[]): T;
+  /** Σ_i coefficients[i] · arrays[i]; an array of coefficient 0 is not read. */
+  weightedSumNow(
+    arrays: readonly HostElements[],
+    coefficients: readonly number[],
+    out: HostElements,
+    dtype: FloatDType,
+  ): void;
+  slerpNow(a: HostElements, b: HostElements, weight: number, out: HostElements, dtype: FloatDType): void;
+  slerp(a: T, b: T, weight: number): T;
+  /** a·a, a·b and b·b in double, added in an order that the length alone decides. */
+  scalarProductsNow(a: HostElements, b: HostElements, dtype: FloatDType): [aa: number, ab: number, bb: number];
+  /** What slerp multiplies a and b by (native/ops/merge/slerp.h), from their scalar products [a·a, a·b, b·b]. An error
+   *  for opposite directions, or a product that is not finite. */
+  slerpFactors(products: readonly number[], weight: number): [ofA: number, ofB: number];
 }
 
 /** Tensors that models compute on are float32 or bfloat16, the same for all of an operation; what is [n] or [rows]

@@ -10,4 +10,5 @@ export { type GuidedLogitsOptions, guidedLogits } from './guided-logits.ts';
 export type { ElementOption, Float16Elements, FloatArray, Like } from './host-elements.ts';
 export { lerp, type MergeOptions } from './lerp.ts';
 export { type DrawOptions, type SampleGuidedOptions, sampleGuided } from './sample-guided.ts';
+export { slerp } from './slerp.ts';
 export { weightedAverage } from './weighted-average.ts';

@@ -107,7 +107,8 @@ int32_t synchronize(void*, cfgd_status*) { return CFGD_OK; }
 int32_t supports(uint32_t op) {
   const Variant variant = Variant::of_code(op);
   // float16 tensors can be stored and merged; the other kernels take it in host memory alone.
-  if (variant.type == DType::f16 && variant.op != Op::lerp && variant.op != Op::weighted_average) return 0;
+  const bool merges = variant.op == Op::lerp || variant.op == Op::weighted_average || variant.op == Op::slerp;
+  if (variant.type == DType::f16 && !merges) return 0;
   return table().find(variant) || has_widened(variant);
 }
 

@@ -2,7 +2,7 @@
 // Values are widened in registers and rounded to the nearest, ties to even, when they are written; NaN stays NaN.
 // Included only from per-ISA files (see cpu/kernel.h).
 #pragma once
-#if defined(__F16C__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -32,6 +32,7 @@ inline HalfVec narrowed_vector(Vec v, bf16) {
 }
 
 #if defined(__AVX512F__)
+// Under a full mask, which costs nothing: gcc 12 warns of the plain forms' unused operand.
 inline Vec widened_vector(HalfVec bits, f16) { return (Vec)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits); }
 inline HalfVec narrowed_vector(Vec v, f16) {
   return (HalfVec)_mm512_maskz_cvtps_ph(0xffff, (__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -7,7 +7,6 @@
 
 #include "cpu/backend.h"
 #include "ops/guidance/guidance.h"
-#include "ops/merge/merge.h"
 #include "ops/nn/activation/activation.h"
 #include "ops/nn/attention/attention.h"
 #include "ops/nn/elementwise/elementwise.h"
@@ -196,55 +195,12 @@ int32_t run(Op op, const void* args, uint32_t bytes, cfgd_status* status) {
   return code;
 }
 
-/// The inputs of a merge that are read; one of them is copied, bit for bit, when it has weight 1 and is alone.
-template <class T>
-int32_t run_merge(T* out, int64_t n, std::vector<WeightedInput> inputs, cfgd_status* status) {
-  std::erase_if(inputs, [](const WeightedInput& input) { return input.weight == 0; });
-  if (inputs.size() == 1 && inputs[0].weight == 1) {
-    if (n) std::memmove(out, inputs[0].data, sizeof(T) * static_cast<size_t>(n));  // empty arrays may have no memory
-    return CFGD_OK;
-  }
-  CopiesOf<T> copies;
-  WeightedAverageArgs header{reinterpret_cast<float*>(out), n, static_cast<int64_t>(inputs.size())};
-  for (WeightedInput& input : inputs) copies.in(input.data, n);
-  copies.out(header.out, n);
-  std::vector<std::byte> bytes(sizeof header + inputs.size() * sizeof(WeightedInput));
-  std::memcpy(bytes.data(), &header, sizeof header);
-  std::memcpy(bytes.data() + sizeof header, inputs.data(), inputs.size() * sizeof(WeightedInput));
-  const int32_t code = cpu_launch(Variant(Op::weighted_average).code(), bytes.data(),
-                                  static_cast<uint32_t>(bytes.size()), status);
-  copies.write_back();
-  return code;
-}
-
-template <class T>
-int32_t run_lerp(const void* bytes, cfgd_status* status) {
-  if (!bytes) return CFGD_OK;  // has_widened
-  const Lerp<T>& a = *static_cast<const Lerp<T>*>(bytes);
-  return run_merge<T>(a.out, a.n,
-                      {{reinterpret_cast<const float*>(a.a), 1 - a.weight}, {reinterpret_cast<const float*>(a.b), a.weight}},
-                      status);
-}
-
-template <class T>
-int32_t run_average(const void* bytes, cfgd_status* status) {
-  if (!bytes) return CFGD_OK;  // has_widened
-  const WeightedAverage<T>& a = *static_cast<const WeightedAverage<T>*>(bytes);
-  const auto* inputs = reinterpret_cast<const WeightedInput*>(&a + 1);
-  return run_merge<T>(a.out, a.n, {inputs, inputs + a.count}, status);
-}
-
 }  // namespace
 
 int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_status* status) {
   const Op op = variant.op;
-  if (variant.type != DType::bf16 && variant.type != DType::f16)
+  if (variant.type != DType::bf16)
     return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in %s", Variant(op).code(), name_of(variant.type));
-  const bool half = variant.type == DType::f16;
-  if (op == Op::lerp) return half ? run_lerp<f16>(args, status) : run_lerp<bf16>(args, status);
-  if (op == Op::weighted_average) return half ? run_average<f16>(args, status) : run_average<bf16>(args, status);
-  if (half)
-    return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in float16", Variant(op).code());
   switch (op) {
     case Op::guided_logits: return run<GuidedLogitsArgs>(op, args, bytes, status);
     case Op::sample_guided: return run<SampleGuidedArgs>(op, args, bytes, status);

@@ -23,6 +23,7 @@ enum class Op : uint32_t {
   // merge/merge.h
   lerp,
   weighted_average,
+  slerp,
   // nn/elementwise/elementwise.h
   fill,
   add,

@@ -6,7 +6,9 @@
 #include "cuda/kernel.h"
 #include "cuda/launch.cuh"
 #include "cuda/pack.cuh"
+#include "ops/merge/faults.h"
 #include "ops/merge/merge.h"
+#include "ops/merge/products.cuh"
 
 namespace cfgd {
 namespace {
@@ -57,13 +59,14 @@ __device__ T rounded(double value) {
   return narrowed<T>(static_cast<float>(value));
 }
 
-/// Double arithmetic is far from being the limit where it runs at half the rate of float32, and hardly is at 1/64 of it.
+/// With `factors` of a and b in place of the weight's. Double arithmetic is far from being the limit where it runs at
+/// half the rate of float32, and hardly is at 1/64 of it.
 template <class T, int kCount>
-__global__ void __launch_bounds__(kThreads) lerp_elements(Lerp<T> a, FaultPort port) {
-  if (skipped(port)) return;
+__global__ void __launch_bounds__(kThreads) lerp_elements(Lerp<T> a, const double* factors, FaultPort port) {
+  if (failed(port)) return;  // also when the factors are what failed
   constexpr int kPacks = 4, kStep = kThreads * kCount;
   using Pack = Elements<T, kCount>;
-  const double of_b = a.weight, of_a = 1 - a.weight;
+  const double of_b = factors ? factors[1] : a.weight, of_a = factors ? factors[0] : 1 - a.weight;
   const auto mixed = [&](T x, T y) {
     return rounded<T>(fma(static_cast<double>(widened(y)), of_b, static_cast<double>(widened(x)) * of_a));
   };
@@ -156,20 +159,40 @@ int32_t check_size(int64_t n, cfgd_status* status) {
 }
 
 template <class T>
+void launch_lerp(const LaunchContext& context, const Lerp<T>& a, const double* factors) {
+  if (aligned(a.a) && aligned(a.b) && aligned(a.out))
+    CFGD_LAUNCH((lerp_elements<T, kPack<T>>), dim3(blocks_of(a.n, kTile<T, 4, kPack<T>>)), dim3(kThreads), 0,
+                context.stream, a, factors, context.fault);
+  else
+    CFGD_LAUNCH((lerp_elements<T, 1>), dim3(blocks_of(a.n, kTile<T, 4, 1>)), dim3(kThreads), 0, context.stream, a,
+                factors, context.fault);
+}
+
+template <class T>
 int32_t lerp(const LaunchContext& context, const Lerp<T>& a, cfgd_status* status) {
   if (const int32_t code = check_size(a.n, status)) return code;
   if (a.n == 0) return CFGD_OK;
-  if (a.weight == 0 || a.weight == 1) {
+  if (a.weight == 0 || a.weight == 1)
     copy(context, a.weight == 0 ? a.a : a.b, a.out, a.n);
-    return CFGD_OK;
-  }
-  if (aligned(a.a) && aligned(a.b) && aligned(a.out))
-    CFGD_LAUNCH((lerp_elements<T, kPack<T>>), dim3(blocks_of(a.n, kTile<T, 4, kPack<T>>)), dim3(kThreads), 0,
-                context.stream, a, context.fault);
   else
-    CFGD_LAUNCH((lerp_elements<T, 1>), dim3(blocks_of(a.n, kTile<T, 4, 1>)), dim3(kThreads), 0, context.stream, a,
-                context.fault);
+    launch_lerp(context, a, nullptr);
   return CFGD_OK;
+}
+
+template <class T>
+int32_t slerp(const LaunchContext& context, const Slerp<T>& a, cfgd_status* status) {
+  const Lerp<T> between = {a.a, a.b, a.out, a.weight, a.n};
+  if (a.out && (a.n == 0 || a.weight == 0 || a.weight == 1)) return lerp(context, between, status);
+  if (const int32_t code = check_size(a.n, status)) return code;
+  if (const auto tiles = static_cast<unsigned>(product_tiles(a.n)))
+    CFGD_LAUNCH((sum_products<T>), dim3(tiles), dim3(kProductThreads), 0, context.stream, a, context.fault);
+  CFGD_LAUNCH((find_factors<T>), dim3(1), dim3(kFactorThreads), 0, context.stream, a, context.fault);
+  if (a.out) launch_lerp(context, between, a.sums + 3);
+  return CFGD_OK;
+}
+
+int32_t explain(const FaultSite& site, cfgd_status* status) {
+  return explain_slerp(static_cast<SlerpFault>(site.kind), status);
 }
 
 template <class T>
@@ -218,6 +241,7 @@ int32_t weighted_average(const LaunchContext& context, const WeightedAverage<T>&
 template <class T>
 void register_for(CudaTable& table, DType type) {
   set<Lerp<T>, lerp<T>>(table, {Op::lerp, type}, explain_nothing);
+  set<Slerp<T>, slerp<T>>(table, {Op::slerp, type}, explain);
   set_list<WeightedAverage<T>, Weighted<T>, weighted_average<T>>(table, {Op::weighted_average, type}, explain_nothing);
 }
 

@@ -43,4 +43,26 @@ using WeightedAverageArgs = WeightedAverage<float>;
 
 constexpr int64_t kAverageInputs = 128;
 
+/// How many partial sums a CUDA device makes of n products.
+constexpr int64_t kProductTile = 16384;
+constexpr int64_t product_tiles(int64_t n) { return (n + kProductTile - 1) / kProductTile; }
+
+/// a·a, a·b, b·b, of all elements; then what a and b are multiplied by.
+constexpr int64_t kSlerpSums = 5;
+
+/// Spherical interpolation of a and b as flat vectors (slerp.h): the products in double over fixed chunks, added in
+/// order; then as lerp. Weight 0 and 1 copy an input, as lerp does, and look at no sum. CFGD_VALUE: a product that is
+/// not finite, opposite directions.
+template <class T>
+struct Slerp {
+  const T* a;         // [n]
+  const T* b;         // [n]
+  T* out;             // [n]; may be a or b; null: only the products
+  double weight;      // finite
+  int64_t n;
+  double* sums;       // [kSlerpSums], content undefined
+  double* workspace;  // [3 · product_tiles(n)], content undefined; the CPU does not use it
+};
+using SlerpArgs = Slerp<float>;
+
 }  // namespace cfgd

@@ -1,0 +1,134 @@
+// out = Σ_k factors[k] · inputs[k], element by element: what all merging comes down to. Per-ISA code.
+#pragma once
+#include "cpu/kernel.h"
+#include "cpu/rows.h"
+#include "cpu/stream.h"
+#include "cpu/wide.h"
+#include "ops/merge/merge.h"
+
+namespace cfgd::CFGD_ISA {
+namespace {
+
+constexpr int64_t kChunk = 65536;  // elements: some 20 µs of memory traffic
+
+/// Sums of float32 elements are made in double, of narrower ones in float32, whose 24 bits are enough for them.
+template <class T>
+struct Sums {
+  using Number = float;
+  Vec sum;
+  void set(const T* p, double factor) { sum = load(p) * static_cast<float>(factor); }
+  void add(const T* p, double factor) { sum += load(p) * static_cast<float>(factor); }
+  Vec rounded() const { return sum; }
+};
+template <>
+struct Sums<float> {
+  using Number = double;
+  Wide sum;
+  void set(const float* p, double factor) {
+    const Wide x = load_wide(p);
+    sum = {x.low * factor, x.high * factor};
+  }
+  void add(const float* p, double factor) {
+    const Wide x = load_wide(p);
+    sum.low += x.low * factor;
+    sum.high += x.high * factor;
+  }
+  Vec rounded() const { return narrow(sum); }
+};
+
+/// Elements of a tile, whose sums are held in registers: at least a line of memory.
+constexpr int kTileVectors = 4;
+constexpr int64_t kTile = kTileVectors * kLanes;
+
+template <class T>
+struct Combination {
+  const Weighted<T>* inputs;
+  int64_t count;
+  T* out;
+
+  template <bool kStream, int kInputs>
+  void tile(T* to, int64_t i) const {
+    Sums<T> sums[kTileVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; v++) sums[v].set(inputs[0].data + i + v * kLanes, inputs[0].weight);
+    const int64_t all = kInputs ? kInputs : count;
+    for (int64_t k = 1; k < all; k++) {
+      const T* p = inputs[k].data + i;
+      const double weight = inputs[k].weight;
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; v++) sums[v].add(p + v * kLanes, weight);
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; v++) {
+      if constexpr (kStream)
+        stream(to + i + v * kLanes, sums[v].rounded());
+      else
+        store(to + i + v * kLanes, sums[v].rounded());
+    }
+  }
+
+  /// The same, one by one: what does not fill a tile.
+  void part(int64_t begin, int64_t end) const {
+    using Number = typename Sums<T>::Number;
+    for (int64_t i = begin; i < end; i++) {
+      Number sum = widened(inputs[0].data[i]) * static_cast<Number>(inputs[0].weight);
+      for (int64_t k = 1; k < count; k++) sum += widened(inputs[k].data[i]) * static_cast<Number>(inputs[k].weight);
+      out[i] = narrowed<T>(static_cast<float>(sum));
+    }
+  }
+
+  template <bool kStream, int kInputs>
+  void chunk(int64_t begin, int64_t end) const {
+    int64_t i = begin;
+    if constexpr (kStream) {
+      i += before_line(out + begin, end - begin);
+      part(begin, i);
+    }
+    for (; i + kTile <= end; i += kTile) tile<kStream, kInputs>(out, i);
+    if (i < end) part(i, end);
+    if constexpr (kStream) finish_streaming();
+  }
+
+  template <bool kStream>
+  void run(int64_t n, const Parallel& parallel) const {
+    parallel(n, kChunk, [&](int64_t begin, int64_t end) {
+      switch (count) {
+        case 2: return chunk<kStream, 2>(begin, end);
+        case 3: return chunk<kStream, 3>(begin, end);
+        default: return chunk<kStream, 0>(begin, end);
+      }
+    });
+  }
+};
+
+template <class T>
+void copy(const T* from, T* to, int64_t n, const Parallel& parallel) {
+  if (from == to) return;
+  parallel(n, kChunk, [&](int64_t begin, int64_t end) {
+    std::memcpy(to + begin, from + begin, sizeof(T) * static_cast<uint64_t>(end - begin));
+  });
+}
+
+/// Inputs of factor 0 must have been left out. One alone, of factor 1, is copied bit for bit; none give 0.
+template <class T>
+void combine(const Weighted<T>* inputs, int64_t count, T* out, int64_t n, const Parallel& parallel) {
+  if (n == 0) return;
+  if (count == 0) {
+    parallel(n, kChunk, [&](int64_t begin, int64_t end) {
+      std::memset(out + begin, 0, sizeof(T) * static_cast<uint64_t>(end - begin));
+    });
+    return;
+  }
+  if (count == 1 && inputs[0].weight == 1) return copy(inputs[0].data, out, n, parallel);
+  // What is written over is in the cache already.
+  bool fresh = true;
+  for (int64_t k = 0; k < count; k++) fresh = fresh && inputs[k].data != out;
+  const Combination<T> combination{inputs, count, out};
+  if (fresh && (count + 1) * n * static_cast<int64_t>(sizeof(T)) >= kStreamedBytes)
+    combination.template run<true>(n, parallel);
+  else
+    combination.template run<false>(n, parallel);
+}
+
+}  // namespace
+}  // namespace cfgd::CFGD_ISA
