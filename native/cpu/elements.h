@@ -15,21 +15,33 @@ namespace {
 typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 typedef HalfVec UnalignedHalfVec __attribute__((aligned(2), may_alias));
 
-#if defined(__AVX512F__)
-inline IVec extended(HalfVec bits) { return (IVec)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)bits); }
-#elif defined(__AVX2__)
-inline IVec extended(HalfVec bits) { return (IVec)_mm256_cvtepu16_epi32((__m128i)bits); }  // gcc 12 takes four steps
-#else
-inline IVec extended(HalfVec bits) { return __builtin_convertvector(bits, IVec); }
-#endif
-inline Vec widened_vector(HalfVec bits, bf16) { return as_float(extended(bits) << 16); }
+typedef uint32_t UVec __attribute__((vector_size(kLanes * 4)));
+typedef UVec UnalignedUVec __attribute__((aligned(2), may_alias));
 
-inline HalfVec narrowed_vector(Vec v, bf16) {
-  const IVec bits = as_int(v);
-  const IVec rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const IVec quiet = (bits >> 16) | 0x40;
-  return __builtin_convertvector(v == v ? rounded : quiet, HalfVec);
+/// The bits of v, rounded to those of a bf16 in the upper half of each lane; the lower half holds anything.
+inline UVec rounded_to_upper(Vec v) {
+  const UVec bits = (UVec)v, rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  return v == v ? rounded : bits | 0x400000;  // NaN stays NaN
 }
+
+// gcc 12 takes __builtin_convertvector to pieces; for the full mask see below.
+#if defined(__AVX512F__)
+inline Vec widened_vector(HalfVec bits, bf16) {
+  return (Vec)((UVec)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)bits) << 16);
+}
+inline HalfVec narrowed_vector(Vec v, bf16) {
+  return (HalfVec)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)(rounded_to_upper(v) >> 16));
+}
+#elif defined(__AVX2__)
+inline Vec widened_vector(HalfVec bits, bf16) { return (Vec)((UVec)_mm256_cvtepu16_epi32((__m128i)bits) << 16); }
+inline HalfVec narrowed_vector(Vec v, bf16) {
+  const __m256i upper = (__m256i)(rounded_to_upper(v) >> 16);
+  return (HalfVec)_mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packus_epi32(upper, upper), 0x08));
+}
+#else
+inline Vec widened_vector(HalfVec bits, bf16) { return (Vec)(__builtin_convertvector(bits, UVec) << 16); }
+inline HalfVec narrowed_vector(Vec v, bf16) { return __builtin_convertvector(rounded_to_upper(v) >> 16, HalfVec); }
+#endif
 
 #if defined(__AVX512F__)
 // Under a full mask, which costs nothing: gcc 12 warns of the plain forms' unused operand.
@@ -75,6 +87,30 @@ inline void store_part(T* p, Vec v, int n) {
   const HalfVec bits = narrowed_vector(v, T{});
   std::memcpy(p, &bits, sizeof(T) * n);
 }
+
+/// 2 · kLanes neighbouring elements in an order of their own, for arithmetic element by element: quicker to read and
+/// write than two vectors.
+struct Pair {
+  Vec first, second;
+};
+template <class T>
+inline Pair load_pair(const T* p) {
+  return {load(p), load(p + kLanes)};
+}
+template <class T>
+inline void store_pair(T* p, Pair v) {
+  store(p, v.first);
+  store(p + kLanes, v.second);
+}
+/// Both bf16 of a word where they are: the even ones and the odd ones.
+inline UVec narrowed_pair(Pair v) {
+  return rounded_to_upper(v.first) >> 16 | (rounded_to_upper(v.second) & 0xffff0000);
+}
+inline Pair load_pair(const bf16* p) {
+  const UVec words = *reinterpret_cast<const UnalignedUVec*>(p);
+  return {(Vec)(words << 16), (Vec)(words & 0xffff0000)};
+}
+inline void store_pair(bf16* p, Pair v) { *reinterpret_cast<UnalignedUVec*>(p) = narrowed_pair(v); }
 
 }  // namespace
 }  // namespace cfgd::CFGD_ISA

@@ -16,18 +16,19 @@ namespace {
 constexpr int64_t kStreamedBytes = 32 << 20;
 constexpr uint64_t kLine = 64;
 
-/// `p` is aligned to the vector; the lines of memory are to be written whole, in order.
-inline void stream(float* p, Vec v) {
+/// `p` is aligned to what is written; lines of memory are to be written whole, in order.
+inline void stream_vector(void* p, Vec v) {
 #if defined(__AVX512F__)
-  _mm512_stream_ps(p, (__m512)v);
+  _mm512_stream_ps(static_cast<float*>(p), (__m512)v);
 #elif defined(__AVX__)
-  _mm256_stream_ps(p, (__m256)v);
+  _mm256_stream_ps(static_cast<float*>(p), (__m256)v);
 #elif defined(__SSE__)
-  _mm_stream_ps(p, (__m128)v);
+  _mm_stream_ps(static_cast<float*>(p), (__m128)v);
 #else
-  store(p, v);
+  std::memcpy(p, &v, sizeof v);
 #endif
 }
+inline void stream(float* p, Vec v) { stream_vector(p, v); }
 template <class T>
 inline void stream(T* p, Vec v) {
   const HalfVec bits = narrowed_vector(v, T{});
@@ -40,8 +41,19 @@ inline void stream(T* p, Vec v) {
   std::memcpy(&word, &bits, sizeof word);
   _mm_stream_si64(reinterpret_cast<long long*>(p), word);
 #else
-  *reinterpret_cast<UnalignedHalfVec*>(p) = bits;
+  std::memcpy(p, &bits, sizeof bits);
 #endif
+}
+inline void stream_pair(float* p, Pair v) {
+  stream_vector(p, v.first);
+  stream_vector(p + kLanes, v.second);
+}
+inline void stream_pair(bf16* p, Pair v) { stream_vector(p, (Vec)narrowed_pair(v)); }
+inline void stream_pair(f16* p, Pair v) {
+  const HalfVec halves[2] = {narrowed_vector(v.first, f16{}), narrowed_vector(v.second, f16{})};
+  Vec words;
+  std::memcpy(&words, halves, sizeof words);
+  stream_vector(p, words);
 }
 
 /// Makes what was streamed visible to other threads before whatever is stored next. Call it at the end of each chunk.

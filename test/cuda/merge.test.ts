@@ -95,6 +95,13 @@ describe.each(TYPES)('merging %s on the emulated CUDA device', (dtype) => {
         );
   });
 
+  it.each(SIZES)('interpolates along the arc as on the CPU: %i elements', async (n) => {
+    const [a, b] = [randomBits(random, n, dtype), randomBits(random, n, dtype)];
+    for (const weight of [0.3, -0.5, 1.7])
+      await expectSame((on) => native.slerp(placed(on, a, dtype), placed(on, b, dtype), weight));
+    await expectSame((on) => native.slerp(placed(on, a, dtype, 1), placed(on, b, dtype), 0.25));
+  });
+
   it('copies bit for bit where a weight is 1 and the rest 0, and does not look at the rest', async () => {
     for (const n of [5, 4100]) {
       const [a, b] = [wildBits(n, dtype), randomBits(random, n, dtype)];
@@ -104,6 +111,8 @@ describe.each(TYPES)('merging %s on the emulated CUDA device', (dtype) => {
           expect(await sameBytes(native.lerp(x, y, 0), a)).toBe(true);
           expect(await sameBytes(native.lerp(y, x, 1), a)).toBe(true);
           expect(await sameBytes(native.lerp(x, y, 1), b)).toBe(true);
+          expect(await sameBytes(native.slerp(x, y, 0), a)).toBe(true);
+          expect(await sameBytes(native.slerp(y, x, 1), a)).toBe(true);
           expect(await sameBytes(native.weightedAverage([y, x, y], [0, 1, 0]), a)).toBe(true);
           expect(await sameBytes(native.weightedAverage([y, x, y], [2, 0, 2]), b)).toBe(true);
         }
@@ -114,7 +123,10 @@ describe.each(TYPES)('merging %s on the emulated CUDA device', (dtype) => {
     const a = randomBits(random, 1000, dtype);
     for (const on of [devices.cpu, devices.cuda]) {
       const x = placed(on, a, dtype);
-      for (const weight of [0.1, 1 / 3, 0.9]) expect(await sameBytes(native.lerp(x, x, weight), a)).toBe(true);
+      for (const weight of [0.1, 1 / 3, 0.9]) {
+        expect(await sameBytes(native.lerp(x, x, weight), a)).toBe(true);
+        expect(await sameBytes(native.slerp(x, x, weight), a)).toBe(true);
+      }
       expect(await sameBytes(native.weightedAverage([x, x, x], [1, 1, 1]), a)).toBe(true);
     }
   });
@@ -136,6 +148,35 @@ describe.each(TYPES)('merging %s on the emulated CUDA device', (dtype) => {
 });
 
 describe('merging on the emulated CUDA device', () => {
+  it('refuses an arc that is not there with the words of the CPU, and writes nothing', async () => {
+    const floats = randomFloats(new Random(8), 20_001);
+    const infinite = floats.slice();
+    infinite[17_000] = Infinity;
+    for (const [a, b] of [
+      [floats, floats.map((x) => -2 * x)],
+      [floats, infinite],
+      [infinite, floats],
+    ] as const) {
+      const messages: string[] = [];
+      for (const on of [devices.cpu, devices.cuda]) {
+        const slerped = native.slerp(placed(on, a, 'float32'), placed(on, b, 'float32'), 0.5);
+        messages.push(await slerped.read().then(String, (error: Error) => error.message));
+        await native.synchronize(on.id).catch(() => undefined);
+      }
+      expect(messages[0]).toMatch(/^[ab]: expected (finite numbers|a direction)/);
+      expect(messages[1]).toBe(messages[0]);
+    }
+    const [a, b] = [placed(devices.cuda, floats, 'float32'), placed(devices.cuda, floats, 'float32')];
+    expect(await sameBytes(native.slerp(a, b, 0.5), floats)).toBe(true);
+  });
+
+  it('is lerp where a vector is zero', async () => {
+    const a = randomFloats(new Random(9), 100);
+    await expectSame((on) =>
+      native.slerp(placed(on, a, 'float32'), placed(on, new Float32Array(100), 'float32'), 0.25),
+    );
+  });
+
   it('refuses tensors of several types', () => {
     const [a, b] = [
       placed(devices.cuda, new Float32Array(2), 'float32'),

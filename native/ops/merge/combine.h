@@ -11,19 +11,34 @@ namespace {
 
 constexpr int64_t kChunk = 65536;  // elements: some 20 µs of memory traffic
 
-/// Sums of float32 elements are made in double, of narrower ones in float32, whose 24 bits are enough for them.
+/// Some sums at once, in registers: of float32 elements in double, of narrower ones in float32, whose 24 bits are
+/// enough for them.
 template <class T>
 struct Sums {
   using Number = float;
-  Vec sum;
-  void set(const T* p, double factor) { sum = load(p) * static_cast<float>(factor); }
-  void add(const T* p, double factor) { sum += load(p) * static_cast<float>(factor); }
-  Vec rounded() const { return sum; }
+  static constexpr int kWidth = 2 * kLanes;
+  Pair sum;
+
+  void set(const T* p, double factor) {
+    const Pair x = load_pair(p);
+    const auto f = static_cast<float>(factor);
+    sum = {x.first * f, x.second * f};
+  }
+  void add(const T* p, double factor) {
+    const Pair x = load_pair(p);
+    const auto f = static_cast<float>(factor);
+    sum.first += x.first * f;
+    sum.second += x.second * f;
+  }
+  void store_to(T* p) const { store_pair(p, sum); }
+  void stream_to(T* p) const { stream_pair(p, sum); }
 };
 template <>
 struct Sums<float> {
   using Number = double;
+  static constexpr int kWidth = kLanes;
   Wide sum;
+
   void set(const float* p, double factor) {
     const Wide x = load_wide(p);
     sum = {x.low * factor, x.high * factor};
@@ -33,12 +48,9 @@ struct Sums<float> {
     sum.low += x.low * factor;
     sum.high += x.high * factor;
   }
-  Vec rounded() const { return narrow(sum); }
+  void store_to(float* p) const { store(p, narrow(sum)); }
+  void stream_to(float* p) const { stream(p, narrow(sum)); }
 };
-
-/// Elements of a tile, whose sums are held in registers: at least a line of memory.
-constexpr int kTileVectors = 4;
-constexpr int64_t kTile = kTileVectors * kLanes;
 
 template <class T>
 struct Combination {
@@ -46,24 +58,28 @@ struct Combination {
   int64_t count;
   T* out;
 
+  /// Of a tile: one line of memory or more.
+  static constexpr int kSums = 4, kWidth = Sums<T>::kWidth;
+  static constexpr int64_t kTile = kSums * kWidth;
+
   template <bool kStream, int kInputs>
   void tile(T* to, int64_t i) const {
-    Sums<T> sums[kTileVectors];
+    Sums<T> sums[kSums];
 #pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; v++) sums[v].set(inputs[0].data + i + v * kLanes, inputs[0].weight);
+    for (int s = 0; s < kSums; s++) sums[s].set(inputs[0].data + i + s * kWidth, inputs[0].weight);
     const int64_t all = kInputs ? kInputs : count;
     for (int64_t k = 1; k < all; k++) {
       const T* p = inputs[k].data + i;
       const double weight = inputs[k].weight;
 #pragma GCC unroll 4
-      for (int v = 0; v < kTileVectors; v++) sums[v].add(p + v * kLanes, weight);
+      for (int s = 0; s < kSums; s++) sums[s].add(p + s * kWidth, weight);
     }
 #pragma GCC unroll 4
-    for (int v = 0; v < kTileVectors; v++) {
+    for (int s = 0; s < kSums; s++) {
       if constexpr (kStream)
-        stream(to + i + v * kLanes, sums[v].rounded());
+        sums[s].stream_to(to + i + s * kWidth);
       else
-        store(to + i + v * kLanes, sums[v].rounded());
+        sums[s].store_to(to + i + s * kWidth);
     }
   }
 

@@ -54,21 +54,37 @@ __global__ void __launch_bounds__(kThreads) copy_elements(const T* from, T* to, 
       [&](int64_t i) { to[i] = from[i]; });
 }
 
+/// What sums are made in (merge.h). Double arithmetic is far from being the limit where it runs at half the rate of
+/// float32, and hardly is at 1/64 of it.
 template <class T>
-__device__ T rounded(double value) {
+struct NumberOf {
+  using Type = float;
+};
+template <>
+struct NumberOf<float> {
+  using Type = double;
+};
+template <class T>
+using Number = typename NumberOf<T>::Type;
+
+__device__ double multiply_add(double x, double y, double z) { return fma(x, y, z); }
+__device__ float multiply_add(float x, float y, float z) { return fmaf(x, y, z); }
+
+template <class T>
+__device__ T rounded(Number<T> value) {
   return narrowed<T>(static_cast<float>(value));
 }
 
-/// With `factors` of a and b in place of the weight's. Double arithmetic is far from being the limit where it runs at
-/// half the rate of float32, and hardly is at 1/64 of it.
+/// With `factors` of a and b in place of the weight's.
 template <class T, int kCount>
 __global__ void __launch_bounds__(kThreads) lerp_elements(Lerp<T> a, const double* factors, FaultPort port) {
   if (failed(port)) return;  // also when the factors are what failed
   constexpr int kPacks = 4, kStep = kThreads * kCount;
   using Pack = Elements<T, kCount>;
-  const double of_b = factors ? factors[1] : a.weight, of_a = factors ? factors[0] : 1 - a.weight;
+  const auto of_a = static_cast<Number<T>>(factors ? factors[0] : 1 - a.weight);
+  const auto of_b = static_cast<Number<T>>(factors ? factors[1] : a.weight);
   const auto mixed = [&](T x, T y) {
-    return rounded<T>(fma(static_cast<double>(widened(y)), of_b, static_cast<double>(widened(x)) * of_a));
+    return rounded<T>(multiply_add(Number<T>{widened(y)}, of_b, Number<T>{widened(x)} * of_a));
   };
   tile<T, kPacks, kCount>(
       a.n,
@@ -107,10 +123,10 @@ __global__ void __launch_bounds__(kThreads)
   tile<T, kPacks, kCount>(
       a.n,
       [&](int64_t first) {
-        double sum[kPacks][kCount] = {};
+        Number<T> sum[kPacks][kCount] = {};
 #pragma unroll 2
         for (int input = 0; input < a.count; input++) {
-          const double weight = a.input[input].weight;
+          const auto weight = static_cast<Number<T>>(a.input[input].weight);
           Pack x[kPacks];
 #pragma unroll
           for (int p = 0; p < kPacks; p++)
@@ -118,7 +134,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
           for (int p = 0; p < kPacks; p++)
 #pragma unroll
-            for (int k = 0; k < kCount; k++) sum[p][k] = fma(static_cast<double>(widened(x[p].at[k])), weight, sum[p][k]);
+            for (int k = 0; k < kCount; k++) sum[p][k] = multiply_add(Number<T>{widened(x[p].at[k])}, weight, sum[p][k]);
         }
 #pragma unroll
         for (int p = 0; p < kPacks; p++) {
@@ -129,9 +145,9 @@ __global__ void __launch_bounds__(kThreads)
         }
       },
       [&](int64_t i) {
-        double sum = 0;
+        Number<T> sum = 0;
         for (int input = 0; input < a.count; input++)
-          sum = fma(static_cast<double>(widened(a.input[input].data[i])), a.input[input].weight, sum);
+          sum = multiply_add(Number<T>{widened(a.input[input].data[i])}, static_cast<Number<T>>(a.input[input].weight), sum);
         a.out[i] = rounded<T>(sum);
       });
 }
@@ -184,9 +200,11 @@ int32_t slerp(const LaunchContext& context, const Slerp<T>& a, cfgd_status* stat
   const Lerp<T> between = {a.a, a.b, a.out, a.weight, a.n};
   if (a.out && (a.n == 0 || a.weight == 0 || a.weight == 1)) return lerp(context, between, status);
   if (const int32_t code = check_size(a.n, status)) return code;
-  if (const auto tiles = static_cast<unsigned>(product_tiles(a.n)))
-    CFGD_LAUNCH((sum_products<T>), dim3(tiles), dim3(kProductThreads), 0, context.stream, a, context.fault);
-  CFGD_LAUNCH((find_factors<T>), dim3(1), dim3(kFactorThreads), 0, context.stream, a, context.fault);
+  const int64_t tiles = product_tiles(a.n);
+  if (tiles > 0)
+    CFGD_LAUNCH((sum_products<T>), dim3(static_cast<unsigned>(tiles)), dim3(kProductThreads), 0, context.stream, a,
+                context.fault);
+  CFGD_LAUNCH((find_factors<T>), dim3(1), dim3(kFactorThreads), 0, context.stream, a, tiles, context.fault);
   if (a.out) launch_lerp(context, between, a.sums + 3);
   return CFGD_OK;
 }

@@ -49,9 +49,8 @@ __global__ void __launch_bounds__(kProductThreads) sum_products(Slerp<T> args, F
 
 // One block: the tiles' sums, added in a fixed order, and with an `out` the factors.
 template <class T>
-__global__ void __launch_bounds__(kFactorThreads) find_factors(Slerp<T> args, FaultPort port) {
+__global__ void __launch_bounds__(kFactorThreads) find_factors(Slerp<T> args, int64_t tiles, FaultPort port) {
   if (skipped(port)) return;
-  const int64_t tiles = product_tiles(args.n);
   int phase = 0;
   double sums[3];
 #pragma unroll

@@ -2,7 +2,7 @@
 
 #include "cpu/kernel.h"
 #include "cpu/scratch.h"
-#include "cpu/simd.h"
+#include "cpu/wide.h"
 #include "ops/optim/step.h"
 
 namespace cfgd::CFGD_ISA {
@@ -37,14 +37,19 @@ int64_t total_of(const Entry* entries, int64_t count) {
 }
 
 double sum_of_squares(const float* x, int64_t n) {
-  constexpr int kSums = 16;  // independent, so that the loop is not bound by the latency of one addition
-  double sums[kSums] = {};
+  constexpr int kSums = 4;  // independent, so that the loop is not bound by the latency of one addition
+  Doubles sums[2 * kSums] = {};
   int64_t i = 0;
-  for (; i + kSums <= n; i += kSums)
-    for (int k = 0; k < kSums; k++) sums[k] += static_cast<double>(x[i + k]) * x[i + k];
-  for (int k = 0; i < n; i++, k++) sums[k] += static_cast<double>(x[i]) * x[i];
-  double total = 0;
-  for (int k = 0; k < kSums; k++) total += sums[k];
+  for (; i + kSums * kLanes <= n; i += kSums * kLanes)
+#pragma GCC unroll 4
+    for (int k = 0; k < kSums; k++) {
+      const Wide wide = load_wide(x + i + k * kLanes);
+      sums[2 * k] += wide.low * wide.low;
+      sums[2 * k + 1] += wide.high * wide.high;
+    }
+  for (int k = 1; k < 2 * kSums; k++) sums[0] += sums[k];
+  double total = reduce_add(sums[0]);
+  for (; i < n; i++) total += static_cast<double>(x[i]) * x[i];
   return total;
 }
 
