@@ -7,6 +7,7 @@ import * as distill from './distill.mjs';
 import * as diversity from './diversity.mjs';
 import * as guidance from './guidance.mjs';
 import * as merge from './merge.mjs';
+import * as optim from './optim.mjs';
 import { HOW_READ, Read } from './read.mjs';
 
 /**
@@ -20,7 +21,7 @@ import { HOW_READ, Read } from './read.mjs';
  * @property {() => (() => void) | import('../measure.mjs').Case} make allocates; what it returns is one iteration
  */
 
-const FAMILIES = { guidance, distill, diversity, merge };
+const FAMILIES = { guidance, distill, diversity, merge, optim };
 
 function labelled(case_) {
   const { kernel, dtype, shape, place } = case_;

@@ -1,12 +1,20 @@
-// lerp and weightedAverage: the shape of the arrays does not matter to them, only the size.
-import { lerp, weightedAverage } from '../cfgdistill.mjs';
+// Merging: the shape of the arrays does not matter, only the size.
+import { lerp, slerp, weightedAverage } from '../cfgdistill.mjs';
 import { bytesOf, DTYPES, elements, placesOf, setsOf } from './arrays.mjs';
 
 const ROW = 2048;
 
+const average = (inputs) => [
+  `weightedAverage of ${inputs}`,
+  { inputs, passes: inputs + 1 },
+  (arrays, out, option) => weightedAverage(arrays, [1, 2, 3, 1, 2, 3, 1, 2].slice(0, inputs), { out, ...option }),
+];
+
+/** `passes`: how often the elements of an array are moved. slerp reads its inputs once for the angle and once more. */
 const KERNELS = [
-  ['lerp', 2, ([a, b], out, option) => lerp(a, b, 0.3, { out, ...option })],
-  ['weightedAverage of 3', 3, (arrays, out, option) => weightedAverage(arrays, [1, 2, 3], { out, ...option })],
+  ['lerp', { inputs: 2, passes: 3 }, ([a, b], out, option) => lerp(a, b, 0.3, { out, ...option })],
+  ...[2, 3, 8].map(average),
+  ['slerp', { inputs: 2, passes: 5 }, ([a, b], out, option) => slerp(a, b, 0.3, { out, ...option })],
 ];
 
 function merging(dtype, { rows, sets }, inputs, call) {
@@ -21,16 +29,16 @@ function merging(dtype, { rows, sets }, inputs, call) {
 
 /** @returns {import('./index.mjs').KernelCase[]} */
 export function cases({ quick }) {
-  return KERNELS.flatMap(([kernel, inputs, call]) =>
+  return KERNELS.flatMap(([kernel, { inputs, passes }, call]) =>
     DTYPES.flatMap((dtype) => {
-      const bytes = (inputs + 1) * bytesOf(dtype) * ROW;
+      const bytes = (inputs + 1) * bytesOf(dtype) * ROW; // of the arrays' rows
       const rows = quick ? 1024 : Math.ceil((256 * 2 ** 20) / bytes);
       return placesOf(rows, bytes, quick).map((place) => ({
         kernel,
         dtype,
         shape: `[${place.rows * ROW}]`,
         place: place.place,
-        bytes: bytes * place.rows * place.sets,
+        bytes: passes * bytesOf(dtype) * ROW * place.rows * place.sets,
         yardstick: 'copy',
         make: () => merging(dtype, place, inputs, call),
       }));

@@ -15,12 +15,13 @@ export type MergeArguments<A extends FloatArray> = A extends Uint16Array
 
 /**
  * Linear interpolation, (1 − weight) · a + weight · b, element by element. Weight 0 gives `a` and 1 gives `b`, bit for
- * bit, also when the other holds NaN; a weight outside [0, 1] extrapolates. In between, computed in float64 and rounded
- * once.
+ * bit, also when the other holds NaN; a weight outside [0, 1] extrapolates. In between, float32 is computed in float64
+ * and rounded once; bfloat16 and float16 are computed in float32, so that up to 4 · 2^−24 (|(1 − weight) · a| +
+ * |weight · b|) is added to the half unit in the last place of the result. Where the inputs agree so does the result.
  *
  * With typed arrays: two of one length, both Float32Arrays, both Uint16Arrays of the `dtype` 'bf16' or 'f16', or both
- * Float16Arrays; runs now and returns `out`, or a new array of their kind. With Tensors: of
- * one shape and type, float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
+ * Float16Arrays; runs now and returns `out`, or a new array of their kind. With Tensors: of one shape and type, float32,
+ * float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
  *
  * @throws ShapeError, DTypeError for inputs that do not fit each other.
  * @throws ValueError for a weight that is not finite and an `out` that overlaps an input in part.

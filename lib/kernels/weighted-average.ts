@@ -6,13 +6,15 @@ import { elementsOf, elementType, type FloatArray, type Like, newLike } from './
 import type { MergeArguments, MergeOptions } from './lerp.ts';
 
 /**
- * The average Σ_i weights[i] · arrays[i] / Σ_i weights[i], element by element, computed in float64 and rounded once.
- * Weights may be negative; only their proportions matter, and their sum must not be 0. An array of weight 0 is not
- * read; weights that leave one array give it bit for bit. On CUDA more than 128 arrays are taken 128 at a time, with a
- * rounding after each.
+ * The average Σ_i weights[i] · arrays[i] / Σ_i weights[i], element by element. Weights may be negative; only their
+ * proportions matter, and their sum must not be 0. An array of weight 0 is not read; weights that leave one array give it
+ * bit for bit. Float32 is computed in float64 and rounded once; bfloat16 and float16 are computed in float32, which adds
+ * up to (arrays + 2) · 2^−24 Σ_i |terms| to the half unit in the last place of the result. On CUDA more than 128 arrays
+ * are taken 128 at a time, with a rounding after each.
  *
  * With typed arrays: one or more of one length, all Float32Arrays, all Uint16Arrays of the `dtype` 'bf16' or 'f16', or
- * all Float16Arrays; runs now and returns `out`, or a new array of their kind. With Tensors: of one shape and type, float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
+ * all Float16Arrays; runs now and returns `out`, or a new array of their kind. With Tensors: of one shape and type,
+ * float32, float16 or bfloat16; returns a Tensor of it at once and runs in queue order.
  *
  * @throws ShapeError, DTypeError for inputs that do not fit each other, or as many weights as there are arrays not given.
  * @throws ValueError for weights that are not finite or add up to 0, and an `out` that overlaps an input in part.

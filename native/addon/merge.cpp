@@ -147,8 +147,10 @@ Napi::Value slerp_now(const Napi::CallbackInfo& info) {
   const DType dtype = host_dtype_of(info[4], "dtype");
   const Span<float> a = host_elements_of(info[0], "a", dtype), b = host_elements_of(info[1], "b", dtype, a.length);
   const Span<float> out = host_elements_of(info[3], "out", dtype, a.length);
-  refuse_overlap(out, a, "a");
-  refuse_overlap(out, b, "b");
+  HostCall call;
+  call.writes(out, "out");
+  call.reads(a, "a", HostCall::InPlace::yes);
+  call.reads(b, "b", HostCall::InPlace::yes);
   double sums[kSlerpSums];
   run_now({Op::slerp, dtype},
           bytes_of(SlerpArgs{a.data, b.data, out.data, weight_of(info[2], "weight"), a.length, sums, nullptr}));
@@ -188,10 +190,10 @@ Napi::Value scalar_products_now(const Napi::CallbackInfo& info) {
 
 // ([a·a, a·b, b·b], weight): [of a, of b]
 Napi::Value slerp_factors(const Napi::CallbackInfo& info) {
-  const Napi::Array list = list_of(info[0], "products");
-  if (list.Length() != 3) fail(CFGD_SHAPE, "products", "expected 3 numbers, got %u", list.Length());
+  const std::vector<Napi::Value> list = inputs_of(info[0], "products");
+  if (list.size() != 3) fail(CFGD_SHAPE, "products", "expected 3 numbers, got %zu", list.size());
   double products[3], factors[2];
-  for (uint32_t i = 0; i < 3; i++) products[i] = number_of(list.Get(i), "products");
+  for (size_t i = 0; i < 3; i++) products[i] = number_of(list[i], "products");
   cfgd_status status{};
   if (explain_slerp(slerp_factors(products, weight_of(info[1], "weight"), factors), &status) != CFGD_OK)
     throw Error(status);

@@ -54,8 +54,8 @@ double number_within(const Napi::Value& value, const char* argument, double low,
 
 template <class Entry>
 void append(std::vector<std::byte>& bytes, const Entry& entry) {
-  const std::vector<std::byte> more = bytes_of(entry);
-  bytes.insert(bytes.end(), more.begin(), more.end());
+  const auto* begin = reinterpret_cast<const std::byte*>(&entry);
+  bytes.insert(bytes.end(), begin, begin + sizeof entry);
 }
 
 // (gradients): [1]
@@ -113,6 +113,7 @@ Napi::Value adamw(const Napi::CallbackInfo& info) {
   const Tensor scratch = workspace(parameters[0]->device(), DType::f32, sizeof(AdamWStep) / sizeof(float));
   args.workspace = scratch.data<AdamWStep>();
   std::vector<std::byte> bytes = bytes_of(args);
+  bytes.reserve(bytes.size() + count * sizeof(AdamWTensor));
   for (size_t i = 0; i < count; i++) {
     const double decay = number_within(lists[4][i], "weightDecays", 0, INFINITY);
     append(bytes, AdamWTensor{parameters[i]->data(), gradients[i]->data(), first[i]->data(), second[i]->data(),

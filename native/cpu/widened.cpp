@@ -18,15 +18,14 @@
 namespace cfgd {
 namespace {
 
-/// The float32 copies that stand in for arrays of T during one operation.
-template <class T>
-class CopiesOf {
+/// The float32 copies that stand in for arrays of bf16 during one operation.
+class Copies {
  public:
-  /// Replaces a pointer to `n` elements of T that the operation reads.
+  /// Replaces a pointer to `n` elements of bf16 that the operation reads.
   template <class P>
   void in(P*& elements, int64_t n) {
     if (!elements) return;
-    const T* original = reinterpret_cast<const T*>(elements);
+    const bf16* original = reinterpret_cast<const bf16*>(elements);
     float* copy = make(n);
     for (int64_t i = 0; i < n; i++) copy[i] = widened(original[i]);
     elements = reinterpret_cast<P*>(copy);
@@ -35,11 +34,11 @@ class CopiesOf {
   template <class P>
   void out(P*& elements, int64_t n) {
     if (!elements) return;
-    T* original = reinterpret_cast<T*>(elements);
+    bf16* original = reinterpret_cast<bf16*>(elements);
     float* copy = make(n);
     elements = reinterpret_cast<P*>(copy);
     results_.push_back([=] {
-      for (int64_t i = 0; i < n; i++) original[i] = narrowed<T>(copy[i]);
+      for (int64_t i = 0; i < n; i++) original[i] = narrowed<bf16>(copy[i]);
     });
   }
   /// As `out`, for elements that are read too.
@@ -48,8 +47,8 @@ class CopiesOf {
     P* original = elements;
     in(elements, n);
     if (!original) return;
-    results_.push_back([original = reinterpret_cast<T*>(original), copy = reinterpret_cast<float*>(elements), n] {
-      for (int64_t i = 0; i < n; i++) original[i] = narrowed<T>(copy[i]);
+    results_.push_back([original = reinterpret_cast<bf16*>(original), copy = reinterpret_cast<float*>(elements), n] {
+      for (int64_t i = 0; i < n; i++) original[i] = narrowed<bf16>(copy[i]);
     });
   }
   /// Replaces a pointer to `lines` runs of `width` elements, a step apart, by one to the runs without gaps.
@@ -87,7 +86,6 @@ class CopiesOf {
   std::vector<std::unique_ptr<float[]>> memory_;
   std::vector<std::function<void()>> results_;
 };
-using Copies = CopiesOf<bf16>;
 
 // Which arguments hold elements of the operation's type, and how many.
 

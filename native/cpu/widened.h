@@ -1,4 +1,5 @@
-// bfloat16, and float16 where there is an operation on it, on the CPU: for checking other devices and for running anywhere, not for speed.
+// bfloat16 on the CPU where an operation has no kernel of its own: for checking other devices and for running anywhere,
+// not for speed.
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,7 @@
 // out = Σ_k factors[k] · inputs[k], element by element: what all merging comes down to. Per-ISA code.
+//
+// Moves the least: every input read once, the output written once, and streamed past the caches when it is large. Sums
+// stay in registers, tile by tile, whatever the number of inputs. For errors see merge.h.
 #pragma once
 #include "cpu/kernel.h"
 #include "cpu/rows.h"

@@ -2,12 +2,19 @@
 //
 //   lerp              out = (1 − weight) · a + weight · b; a weight outside [0, 1] extrapolates
 //   weighted_average  out = Σ_i weights[i] · inputs[i]
+//   slerp             below
 //
 // (Weight interpolation for quality against diversity: arXiv 2410.06084.) Exact at the ends: a weight of 0 or 1 copies
 // an input bit for bit, also when the other holds NaN or infinities; so does an average in which one weight is 1 and
-// the others are 0. An input of weight 0 is not read. In between the arithmetic is in double, rounded to float32 and
-// then, where that is narrower, to the type of the elements; where the inputs agree the result agrees with them.
-// On CUDA an average of more than kAverageInputs inputs is rounded to that type once for each so many.
+// the others are 0. An input of weight 0 is not read. In between sums are made in double for float32 elements and in
+// float32 for narrower ones, input by input, then rounded to the type of the elements:
+//
+//   float32        within half a unit in the last place, but for 2^−52 (n + 2) Σ_i |weights[i] · inputs[i]|
+//   bf16 and f16   within half a unit in the last place, but for 2^−24 (n + 2) Σ_i |weights[i] · inputs[i]|
+//
+// Where the inputs agree the result agrees with them, for weights that add up to 1, with (n + 2) Σ_i |weights[i]| < 4096.
+// Nothing overflows on the way between finite inputs. On CUDA an average of more than kAverageInputs inputs is rounded
+// to their type once for each so many.
 //
 // T is float, bf16 or f16 (tensor/element.h).
 #pragma once

@@ -1,3 +1,5 @@
+// AdamW moves the least, 28 bytes per element: it reads gradient, parameter and moments once and writes the last three
+// where they were. Without a norm that was computed before it reads the gradients once more, first.
 #include "ops/optim/optim.h"
 
 #include "cpu/kernel.h"
