@@ -6,4 +6,3 @@ export { layOut } from '../dist/models/safetensors/layout.js';
 export { native } from '../dist/native.js';
 export { ChordTask } from '../dist/tasks/chords/index.js';
 export { CHORD_RECIPE } from '../dist/tasks/chords/recipe.js';
-export { ChordTask } from '../dist/tasks/chords/task.js';
