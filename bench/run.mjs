@@ -1,4 +1,4 @@
-// npm run bench -- [--only kernels,training,sampling,event-loop] [--match TEXT] [--quick] [--json FILE]
+// npm run bench -- [--only kernels,training,sampling,event-loop,merge] [--match TEXT] [--size GB] [--quick] [--json FILE]
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,14 +7,16 @@ import * as eventLoop from './event-loop.mjs';
 import { writeFileAtomic } from './internals.mjs';
 import * as kernels from './kernels/index.mjs';
 import { describeMachine } from './machine.mjs';
+import * as merge from './merge.mjs';
 import * as sampling from './sampling.mjs';
 import * as training from './training.mjs';
 
-const BENCHES = { kernels, training, sampling, 'event-loop': eventLoop };
+const BENCHES = { kernels, training, sampling, 'event-loop': eventLoop, merge };
 const USAGE = `Usage: npm run bench -- [options]
 
   --only NAME   one of ${Object.keys(BENCHES).join(', ')}, or several with commas between (default: all)
   --match TEXT  kernels: only the cases with this in "kernel dtype shape place"; may be repeated, all must be there
+  --size GB     merge: of both inputs together (default: 2)
   --quick       fewer and shorter rounds and smaller cases: to see that it works, not for figures
   --json FILE   where the results go as JSON (default: bench/results/<time>.json)
   --help
@@ -26,6 +28,7 @@ function options() {
     options: {
       only: { type: 'string', multiple: true, default: [] },
       match: { type: 'string', multiple: true, default: [] },
+      size: { type: 'string' },
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -37,10 +40,13 @@ function options() {
       throw new TypeError(`--only: expected ${Object.keys(BENCHES).join(', ')}, got '${name}'`);
     }
   }
-  return { ...values, names: Object.keys(BENCHES).filter((name) => named.length === 0 || named.includes(name)) };
+  const bytes = values.size === undefined ? undefined : Number(values.size) * 1e9;
+  if (bytes !== undefined && !(bytes > 0))
+    throw new TypeError(`--size: expected a number above 0, got '${values.size}'`);
+  return { ...values, bytes, names: Object.keys(BENCHES).filter((name) => named.length === 0 || named.includes(name)) };
 }
 
-async function main({ names, match, quick, json }) {
+async function main({ names, match, bytes, quick, json }) {
   const date = new Date().toISOString();
   const machine = describeMachine();
   console.log(
@@ -56,7 +62,7 @@ async function main({ names, match, quick, json }) {
     const onProgress = (what) => {
       if (process.stderr.isTTY) process.stderr.write(`\x1b[2K\r${name}: ${what}`);
     };
-    results[name] = await BENCHES[name].run({ quick, match, onProgress });
+    results[name] = await BENCHES[name].run({ quick, match, bytes, onProgress });
     if (process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
     const { heading = 'medians of interleaved rounds', print } = BENCHES[name];
     console.log(`\n${name}, ${heading}\n${print(results[name])}`);

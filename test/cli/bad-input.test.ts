@@ -116,6 +116,19 @@ describe('a wrong command line ends with 2', () => {
     [/--diverse: expected a checkpoint, got none/, ['merge', '--quality', 'base.safetensors']],
     [/--weights: .*got '0,half'/, ['merge', '--weights', '0,half']],
     [/--weights: expected 2, one per checkpoint, got 1/, ['merge', '--average', 'a', 'b', '--weights', '1']],
+    [/--layer: expected a pattern, '=' and a weight, got 'norm'/, ['merge', '--layer', 'norm']],
+    [/--layer: .*got 'norm=x'/, ['merge', '--layer', 'norm=x']],
+    [
+      /--layer: expected one weight for 'norm', got 1,2/,
+      ['merge', '--quality', 'a', '--diverse', 'b', '--layer', 'norm=1,2'],
+    ],
+    [
+      /--layer: expected 2 weights for 'norm', one per checkpoint, got 1/,
+      ['merge', '--average', 'a', 'b', '--layer', 'norm=1'],
+    ],
+    [/--method: expected one of lerp, slerp, got 'mean'/, ['merge', '--method', 'mean']],
+    [/--method: expected lerp with --average/, ['merge', '--average', 'a', 'b', '--method', 'slerp']],
+    [/--memory: expected an integer of at least 1, got '0'/, ['merge', '--memory', '0']],
     [/--average: expected without/, ['merge', '--average', 'a', 'b', '--quality', 'c']],
     [
       /--output: expected '\{weight\}' in it for 5 weights/,

@@ -42,7 +42,7 @@ const OPTIONS: Record<string, string[]> = {
     '--top-p',
     '--seed',
   ],
-  merge: ['--quality', '--diverse', '--weights', '--average', '--output'],
+  merge: ['--quality', '--diverse', '--weights', '--average', '--method', '--layer', '--memory', '--output'],
   evaluate: [...PLACEMENT, '--base', '--model', '--embedder', '--samples', '--scales', '--top-ps'],
   doctor: [],
 };
