@@ -3,6 +3,5 @@ export { writeFileAtomic } from '../dist/files.js';
 export { fillParameters } from '../dist/models/model-file.js';
 export { toFloat32 } from '../dist/models/safetensors/floats.js';
 export { native } from '../dist/native.js';
-export { ChordTask } from '../dist/tasks/chords/index.js';
 export { CHORD_RECIPE } from '../dist/tasks/chords/recipe.js';
 export { ChordTask } from '../dist/tasks/chords/task.js';
