@@ -1,7 +1,7 @@
 // node test/stress/shared-memory.mjs [seconds]: every kernel on arrays that another thread scribbles over meanwhile. What
 // comes out means nothing; the process must live, and run under the address sanitizer without a report.
-
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { addonPath } from '../../dist/addon.js';

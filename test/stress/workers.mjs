@@ -1,9 +1,9 @@
 // node test/stress/workers.mjs [loads]: worker threads that load the addon and are terminated in the midst of work, 1,000
 // unless told otherwise, several at once. Fails when the process dies or when memory, threads or files grow with the loads.
 import { spawnSync } from 'node:child_process';
-
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
