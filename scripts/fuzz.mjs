@@ -118,7 +118,7 @@ for (const [target, share] of chosen) {
   writeFileSync(join(work, 'words'), SAFETENSORS_WORDS.map((word) => `${JSON.stringify(word)}\n`).join(''));
   const time = Math.max(1, Math.round((seconds * share) / shares));
   const options = [`-max_total_time=${time}`, '-rss_limit_mb=3000', '-malloc_limit_mb=1000'];
-  options.push(...(target === 'safetensors' ? ['-dict=words', '-max_len=8192'] : ['-max_len=400']));
+  options.push(...(target === 'safetensors' ? ['-dict=words', '-max_len=8192'] : ['-max_len=300', '-len_control=0']));
   console.log(`fuzzing ${target} for ${time} s`);
   const { status, statistics } = await run(target, [...options, 'corpus', 'seeds']);
   const executions = statistics.number_of_executed_units ?? 0;

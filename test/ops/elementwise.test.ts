@@ -168,6 +168,12 @@ describe('repeatRows', () => {
     }
     expect(native.repeatRows(floats([0, 3], []), 2).shape()).toEqual([0, 3]);
     expect(() => native.repeatRows(floats([2], [0, 1]), 0)).toThrow('times: expected an integer');
+    // More rows than there are numbers for, though without elements.
+    const many = native.createTensor('cpu', 'float32', [2 ** 40, 0]);
+    expect(() => native.repeatRows(many, 2 ** 31 - 1)).toThrow('times: expected at most 2^40 rows in all');
+    expect(() => native.createTensor('cpu', 'float32', [0, 2 ** 40, 2 ** 40])).toThrow(
+      'expected at most 2^40 elements',
+    );
   });
 });
 

@@ -97,6 +97,11 @@ const metadata: Case[] = [
   ['a number in the metadata', file({ __metadata__: { k: 1 } }), /__metadata__\.k: expected a string, got 1/],
   ['an object in the metadata', file({ __metadata__: { k: { l: '1' } } }), /__metadata__\.k: .* got \{"l": …\}/],
   ['null in the metadata', file({ __metadata__: { k: null } }), /__metadata__\.k: expected a string, got null/],
+  [
+    'half a surrogate pair in the metadata',
+    file('{"__metadata__":{"k":"\\ud800"}}'),
+    /__metadata__\.k: .* valid Unicode/,
+  ],
   ['a tensor as metadata', file({ __metadata__: ok }, 4), /__metadata__\.shape: expected a string, got \[1\]/],
 ];
 

@@ -84,6 +84,10 @@ function parseMetadata(value: unknown, source: string): Record<string, string> {
     if (typeof entry !== 'string') {
       throw damaged(source, `${METADATA_NAME}.${clipped(key)}: expected a string, got ${describe(entry)}`);
     }
+    // What is read can be written again.
+    if (/\p{Surrogate}/u.test(key + entry)) {
+      throw damaged(source, `${METADATA_NAME}.${clipped(key)}: the key or its value is not valid Unicode`);
+    }
     metadata[key] = entry;
   }
   return metadata;

@@ -41,7 +41,8 @@ export async function makeTarget({ errors, folder }) {
       for (const [name, tensor] of tensors) {
         if (tensor.dtype === 'F32' || tensor.dtype === 'F16' || tensor.dtype === 'BF16') toFloat32(tensor, name);
       }
-      const again = parseSafetensors(Buffer.concat(serializeSafetensors(tensors, metadata)), 'written');
+      const written = Uint8Array.from(Buffer.concat(serializeSafetensors(tensors, metadata)));
+      const again = parseSafetensors(written, 'written');
       deepStrictEqual(again.metadata, metadata);
       deepStrictEqual(new Map([...again.tensors].sort()), new Map([...tensors].sort()));
     },

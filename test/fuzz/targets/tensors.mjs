@@ -162,17 +162,17 @@ export async function makeTarget({ addon, errors, folder }) {
 
   /** Operations recorded once and run twice. */
   function record(tensors) {
-    let program;
     addon.beginProgram();
+    let program;
     try {
       for (let i = tensors.input.integer(1, 3); i > 0; i--) operate(tensors);
     } finally {
       program = addon.endProgram();
+      if (tensors.input.rarely(4)) tensors.disposeAll();
+      addon.replayProgram(program);
+      addon.replayProgram(program);
+      addon.disposeProgram(program);
     }
-    if (tensors.input.rarely(4)) tensors.disposeAll();
-    addon.replayProgram(program);
-    addon.replayProgram(program);
-    addon.disposeProgram(program);
     if (tensors.input.rarely(4)) addon.replayProgram(program);
   }
 
