@@ -20,7 +20,7 @@ namespace {
 
 constexpr const char* kNames[] = {
     "guided_logits",        "sample_guided",      "decode_sample",       "distillation_loss",     "diversity_reward",
-    "lerp",                 "weighted_average",   "fill",                "add",                   "accumulate",
+    "lerp",                 "weighted_average",   "slerp",               "fill",                "add",                   "accumulate",
     "scale",                "sum_rows",           "sum_all",             "repeat_rows",           "dropout",
     "row_positions",        "advance",            "cast",                "matmul",                "attention_forward",
     "attention_backward",   "attention_decode",   "cache_write",         "rotary",                "layer_norm_forward",
