@@ -13,10 +13,14 @@ export { paretoFront } from './evaluation/pareto.ts';
 export type * from './evaluation/types.ts';
 export * from './kernels/index.ts';
 export {
+  type AverageLayer,
   type AverageOptions,
   averageCheckpoints,
   type MergedCheckpoint,
+  type MergeLayer,
+  type MergeMethod,
   type MergeOptions,
+  type MergeProgress,
   mergeCheckpoints,
 } from './merge.ts';
 export type { Decoder, DecoderOptions, LanguageModel } from './models/language-model.ts';
