@@ -14,7 +14,7 @@ export function guide(cond: ArrayLike<number>, uncond: ArrayLike<number> | null,
 /** softmax(logits / temperature); −∞ has probability 0. */
 export function softmax(logits: ArrayLike<number>, temperature = 1): number[] {
   const all = Array.from(logits);
-  const top = Math.max(...all);
+  const top = all.reduce((highest, z) => Math.max(highest, z), -Infinity);
   const weights = all.map((z) => (z === -Infinity ? 0 : Math.exp((z - top) / temperature)));
   const total = weights.reduce((a, b) => a + b, 0);
   return weights.map((w) => w / total);
@@ -22,7 +22,7 @@ export function softmax(logits: ArrayLike<number>, temperature = 1): number[] {
 
 export function logSoftmax(logits: ArrayLike<number>, temperature = 1): number[] {
   const all = Array.from(logits);
-  const top = Math.max(...all);
+  const top = all.reduce((highest, z) => Math.max(highest, z), -Infinity);
   const total = all.reduce((sum, z) => sum + (z === -Infinity ? 0 : Math.exp((z - top) / temperature)), 0);
   return all.map((z) => (z - top) / temperature - Math.log(total));
 }
