@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "cpu/backend.h"
-#include "ops/guidance/guidance.h"
 #include "ops/nn/activation/activation.h"
 #include "ops/nn/attention/attention.h"
 #include "ops/nn/elementwise/elementwise.h"
@@ -89,15 +88,6 @@ class Copies {
 
 // Which arguments hold elements of the operation's type, and how many.
 
-void swap(GuidedLogitsArgs& a, Copies& c) {
-  const int64_t n = a.rows * a.vocab;
-  c.in(a.cond, n), c.in(a.uncond, n), c.out(a.out, n);
-}
-void swap(SampleGuidedArgs& a, Copies& c) {
-  const int64_t n = a.rows * a.vocab;
-  c.in(a.cond, n), c.in(a.uncond, n);
-}
-void swap(DecodeSampleArgs& a, Copies& c) { c.in(a.logits, a.branches * a.rows * a.vocab); }
 
 void swap(FillArgs& a, Copies& c) { c.out(a.out, a.n); }
 void swap(AddArgs& a, Copies& c) { c.in(a.a, a.n), c.in(a.b, a.n), c.out(a.out, a.n); }
@@ -200,9 +190,6 @@ int32_t launch_widened(Variant variant, const void* args, uint32_t bytes, cfgd_s
   if (variant.type != DType::bf16)
     return cfgd_fail(status, CFGD_DEVICE, "", "operation %u is not available in %s", Variant(op).code(), name_of(variant.type));
   switch (op) {
-    case Op::guided_logits: return run<GuidedLogitsArgs>(op, args, bytes, status);
-    case Op::sample_guided: return run<SampleGuidedArgs>(op, args, bytes, status);
-    case Op::decode_sample: return run<DecodeSampleArgs>(op, args, bytes, status);
     case Op::fill: return run<FillArgs>(op, args, bytes, status);
     case Op::add: return run<AddArgs>(op, args, bytes, status);
     case Op::accumulate: return run<AccumulateArgs>(op, args, bytes, status);

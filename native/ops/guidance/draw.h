@@ -1,0 +1,301 @@
+// Drawing a token from one row. Included only from per-ISA files (see cpu/kernel.h). The rules are in guidance.h.
+//
+// Without truncation a row is read once and nothing of its size is kept: a block of tokens is combined in the first-level
+// cache and its weights e^((logit − largest so far) / T) are summed; the draw goes to a block by these sums and combines
+// that one again. Top-k looks at logits only: the k-th largest of the maxima of small groups of tokens is a lower bound
+// for the k-th largest logit, and the few blocks with tokens above it are combined again. Top-p keeps the row's weights.
+#pragma once
+#include "cpu/exp.h"
+#include "cpu/scratch.h"
+#include "ops/guidance/guidance.h"
+#include "ops/guidance/logit_row.h"
+#include "ops/guidance/select.h"
+#include "ops/random/philox.h"
+
+namespace cfgd::CFGD_ISA {
+namespace {
+
+struct Drawn {
+  int32_t token;
+  float log_prob;
+};
+
+constexpr Flaw kNoSupport = {"cond", "at least one token with finite logits", -1, 0, "none"};
+
+/// Memory of a thread for the rows that it draws from, one after another.
+struct DrawSpace {
+  Scratch sums, row, values, tokens, bracket;
+  static DrawSpace& mine() {
+    static thread_local DrawSpace space;
+    return space;
+  }
+};
+
+/// The draw of one row: where in the distribution, and how logits become weights.
+struct Draw {
+  float temperature;
+  int64_t top_k;
+  double top_p;
+  double uniform;  // in [0, 1)
+  float scale;     // log₂ e / T, at most the largest float32
+
+  Draw(const DrawOptions& options, uint64_t stream, uint32_t position)
+      : temperature(options.temperature), top_k(options.top_k), top_p(options.top_p),
+        uniform(philox_uniform(philox(options.seed, stream, position, kPurposeSample))) {
+    const double exact = 1.4426950408889634 / static_cast<double>(temperature);
+    scale = exact < 3e38 ? static_cast<float>(exact) : 3e38f;
+  }
+  double log_weight(float logit, float best) const {
+    return (static_cast<double>(logit) - static_cast<double>(best)) / static_cast<double>(temperature);
+  }
+};
+
+/// The sum of the weights of a block of logits, 1 for `best`; with kKept the weights replace the logits. A quarter of a
+/// lane's share is added up in turn, then the quarters and the lanes.
+template <int64_t n, bool kKept>
+inline float weigh(float* block, float best, float scale) {
+  constexpr int kSums = 4;
+  static_assert(n % (kSums * kLanes) == 0);
+  const Vec largest = broadcast(best);
+  Vec sums[kSums] = {};
+  for (int64_t i = 0; i < n; i += kSums * kLanes) {
+    for (int k = 0; k < kSums; k++) {
+      const Vec weight = exp_scaled(load(block + i + k * kLanes) - largest, scale);
+      if (kKept) store(block + i + k * kLanes, weight);
+      sums[k] += weight;
+    }
+  }
+  return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+/// The first of n places at which the running sum of weights passes `target`; never one of weight 0. Where rounding leaves
+/// the sum short, it is the last place with a weight; −1 if there is none.
+template <class Weight>
+inline int64_t invert(int64_t n, double target, const Weight& weight_of) {
+  int64_t place = -1;
+  for (int64_t i = 0; i < n; i++) {
+    const double weight = weight_of(i);
+    if (weight == 0) continue;
+    place = i;
+    target -= weight;
+    if (target < 0) break;
+  }
+  return place;
+}
+
+template <class T>
+class RowDraw {
+  using Row = LogitRow<T>;
+  static constexpr int64_t kKeptBlocks = 64;  // 64 KiB
+  static constexpr int64_t kBlock = Row::kBlock, kMaxima = Row::kMaxima, kVectors = Row::kVectors;
+
+ public:
+  RowDraw(const Row& row, const Draw& draw) : row_(row), draw_(draw), space_(DrawSpace::mine()) {}
+
+  Flaw operator()(Drawn& drawn) {
+    if (draw_.temperature == 0) return take_best(drawn);
+    if (draw_.top_k && draw_.top_k < row_.vocab) return draw_of_largest(drawn);
+    return draw_.top_p < 1 ? draw_of_mass(drawn) : draw_plainly(drawn);
+  }
+
+ private:
+  /// Combines the row's blocks, in order: body(block, logits, maxima).
+  template <class Body>
+  Flaw each_block(float* logits, int64_t step, const Body& body) const {
+    Vec maxima[kVectors];
+    for (int64_t b = 0; b < row_.blocks(); b++) {
+      if (const Flaw flaw = row_.combine(b * kBlock, logits + b * step, maxima)) return flaw;
+      body(b, logits + b * step, maxima);
+    }
+    return {};
+  }
+  static float largest_of(const Vec (&maxima)[kVectors]) {
+    Vec all = maxima[0];
+    for (int64_t v = 1; v < kVectors; v++) all = max(all, maxima[v]);
+    return reduce_max(all);
+  }
+  /// Combines a block again that has been found to be sound.
+  void again(int64_t block, float* logits) const {
+    Vec unused[kVectors];
+    row_.combine(block * kBlock, logits, unused);
+  }
+  float logit(int64_t token) const {
+    IVec unused = {};
+    return row_.guidance(broadcast(widened(row_.cond[token])),
+                         broadcast(row_.guidance.guided ? widened(row_.uncond[token]) : 0.0f), unused)[0];
+  }
+
+  Flaw take_best(Drawn& drawn) {
+    alignas(64) float logits[kBlock];
+    float best = -INFINITY;
+    int64_t block = 0;
+    const Flaw flaw = each_block(logits, 0, [&](int64_t b, const float*, const Vec(&maxima)[kVectors]) {
+      const float largest = largest_of(maxima);
+      if (largest > best) best = largest, block = b;
+    });
+    if (flaw) return flaw;
+    if (best == -INFINITY) return kNoSupport;
+    again(block, logits);
+    int64_t i = 0;
+    while (logits[i] != best) i++;
+    drawn = {static_cast<int32_t>(block * kBlock + i), 0};
+    return {};
+  }
+
+  Flaw draw_plainly(Drawn& drawn) {
+    alignas(64) float block[kBlock];
+    struct Sum {
+      float mass, best;  // relative to the largest logit so far
+    };
+    Sum* sums = space_.sums.get<Sum>(row_.blocks());
+    float best = -INFINITY;
+    const Flaw flaw = each_block(block, 0, [&](int64_t b, float* logits, const Vec(&maxima)[kVectors]) {
+      const float largest = largest_of(maxima);
+      best = largest > best ? largest : best;
+      sums[b] = {best == -INFINITY ? 0 : weigh<kBlock, false>(logits, best, draw_.scale), best};
+    });
+    if (flaw) return flaw;
+    if (best == -INFINITY) return kNoSupport;
+    double total = 0, factor = 1;
+    float last = best;
+    const auto mass_of = [&](const Sum& sum) {
+      if (sum.mass == 0) return 0.0;
+      if (sum.best != last) last = sum.best, factor = std::exp(draw_.log_weight(last, best));
+      return sum.mass * factor;
+    };
+    for (int64_t b = 0; b < row_.blocks(); b++) total += mass_of(sums[b]);
+    double target = draw_.uniform * total, left = 0;
+    int64_t chosen = -1;
+    for (int64_t b = 0; b < row_.blocks(); b++) {
+      const double mass = mass_of(sums[b]);
+      if (mass == 0) continue;
+      chosen = b;
+      left = target;
+      if (target < mass) break;
+      target -= mass;
+    }
+    again(chosen, block);
+    weigh<kBlock, true>(block, sums[chosen].best, draw_.scale);
+    mass_of(sums[chosen]);
+    const int64_t token = chosen * kBlock + invert(kBlock, left, [&](int64_t i) { return block[i] * factor; });
+    drawn = {static_cast<int32_t>(token), static_cast<float>(draw_.log_weight(logit(token), best) - std::log(total))};
+    return {};
+  }
+
+  /// Top-k, and top-p of what it leaves.
+  Flaw draw_of_largest(Drawn& drawn) {
+    const int64_t blocks = row_.blocks(), k = draw_.top_k;
+    // Short rows are kept, of long ones the blocks that matter are combined again.
+    const int64_t step = blocks <= kKeptBlocks ? kBlock : 0;
+    float* combined = space_.row.get<float>(step ? blocks * kBlock : kBlock);
+    float* maxima_of = space_.sums.get<float>(blocks * (kMaxima + 1));  // of groups, [blocks, kMaxima]
+    float* largest_in = maxima_of + blocks * kMaxima;                    // of blocks
+    float best = -INFINITY;
+    const Flaw flaw = each_block(combined, step, [&](int64_t b, const float*, const Vec(&maxima)[kVectors]) {
+      for (int64_t v = 0; v < kVectors; v++) store(maxima_of + b * kMaxima + v * kLanes, maxima[v]);
+      largest_in[b] = largest_of(maxima);
+      best = largest_in[b] > best ? largest_in[b] : best;
+    });
+    if (flaw) return flaw;
+    if (best == -INFINITY) return kNoSupport;
+    // At least k tokens are at or above the k-th largest maximum, and few more than that.
+    const bool coarse = blocks >= 4 * k && blocks % kLanes == 0;
+    const Cut cut = cut_at(coarse ? largest_in : maxima_of, coarse ? blocks : blocks * kMaxima, best, k, k + k / 4);
+    const float bound = cut.at > -INFINITY ? cut.at : of_key(key_of(-INFINITY) + 1);
+    int64_t candidates = 0, room = 0;
+    for (int64_t b = 0; b < blocks; b++) room += largest_in[b] >= bound ? kBlock : 0;
+    float* logits = space_.values.get<float>(room);
+    int32_t* tokens = space_.tokens.get<int32_t>(room);
+    for (int64_t b = 0; b < blocks; b++) {
+      if (!(largest_in[b] >= bound)) continue;
+      const float* block = combined + b * step;
+      if (!step) again(b, combined);
+      for_each_where(
+          block, kBlock, [&](Vec x) { return x >= bound; },
+          [&](int64_t i) {
+            logits[candidates] = block[i];
+            tokens[candidates++] = static_cast<int32_t>(b * kBlock + i);
+          });
+    }
+    for (int64_t i = candidates; i < padded(candidates); i++) logits[i] = -INFINITY;
+    const int64_t n = keep_largest(logits, tokens, candidates, best, k);
+    const int64_t whole = (n + kBlock - 1) / kBlock * kBlock;
+    for (int64_t i = n; i < whole; i++) logits[i] = -INFINITY;
+    return draw_weighed(logits, whole, best, [&](int64_t place) { return tokens[place]; }, drawn);
+  }
+
+  /// Top-p of the whole row.
+  Flaw draw_of_mass(Drawn& drawn) {
+    const int64_t n = row_.blocks() * kBlock;
+    float *logits = space_.values.get<float>(n), best = -INFINITY;
+    const Flaw flaw = each_block(logits, kBlock, [&](int64_t, const float*, const Vec(&maxima)[kVectors]) {
+      const float largest = largest_of(maxima);
+      best = largest > best ? largest : best;
+    });
+    if (flaw) return flaw;
+    if (best == -INFINITY) return kNoSupport;
+    return draw_weighed(logits, n, best, [](int64_t place) { return static_cast<int32_t>(place); }, drawn);
+  }
+
+  /// Draws from n logits, whole blocks of them, which it replaces by their weights. token_at tells the token at a place.
+  template <class TokenAt>
+  Flaw draw_weighed(float* values, int64_t n, float best, const TokenAt& token_at, Drawn& drawn) {
+    const int64_t blocks = n / kBlock;
+    float* sums = space_.sums.get<float>(blocks);
+    double total = 0;
+    for (int64_t b = 0; b < blocks; b++) total += sums[b] = weigh<kBlock, true>(values + b * kBlock, best, draw_.scale);
+    Kept kept{0, 0, nullptr};
+    if (draw_.top_p < 1) {
+      const double p = draw_.top_p;
+      kept = keep_mass(values, n, total, (p - 1e-6 * p * (1 - p)) * total, space_.bracket,
+                       [&](int64_t place) { return logit(token_at(place)); });
+      total = 0;
+      for (int64_t b = 0; b < blocks; b++) total += sums[b] = sum_from(values + b * kBlock, kept.from);
+      for (int64_t e = 0; e < kept.extras; e++) total += values[kept.places[e]];
+    }
+    // The block, and then the place in it, at which the running sum passes the target.
+    double target = draw_.uniform * total, left = 0;
+    int64_t chosen = 0, extra = 0, first_extra = 0;
+    for (int64_t b = 0; b < blocks; b++) {
+      const int64_t first = extra;
+      double mass = sums[b];
+      for (; extra < kept.extras && kept.places[extra] < (b + 1) * kBlock; extra++) mass += values[kept.places[extra]];
+      if (mass == 0) continue;
+      chosen = b;
+      first_extra = first;
+      left = target;
+      if (target < mass) break;
+      target -= mass;
+    }
+    extra = first_extra;
+    const int64_t begin = chosen * kBlock;
+    const int64_t place = begin + invert(kBlock, left, [&](int64_t i) {
+      const bool is_extra = extra < kept.extras && kept.places[extra] == begin + i;
+      extra += is_extra;
+      return is_extra || values[begin + i] >= kept.from ? values[begin + i] : 0.0f;
+    });
+    const int32_t token = token_at(place);
+    drawn = {token, static_cast<float>(draw_.log_weight(logit(token), best) - std::log(total))};
+    return {};
+  }
+
+  /// Sum of the weights of a block that are at least `from`.
+  static float sum_from(const float* weights, float from) {
+    constexpr int kSums = 4;
+    Vec sums[kSums] = {};
+    for (int64_t i = 0; i < kBlock; i += kSums * kLanes) {
+      for (int k = 0; k < kSums; k++) {
+        const Vec w = load(weights + i + k * kLanes);
+        sums[k] += as_float(as_int(w) & (w >= from));
+      }
+    }
+    return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+
+  const Row& row_;
+  const Draw& draw_;
+  DrawSpace& space_;
+};
+
+}  // namespace
+}  // namespace cfgd::CFGD_ISA
