@@ -20,6 +20,7 @@
       "native/addon/norm.cpp",
       "native/addon/optim.cpp",
       "native/addon/program.cpp",
+      "native/addon/stay_loaded.cpp",
       "native/addon/tensor_object.cpp",
       "native/cpu/backend.cpp",
       "native/cpu/isa.cpp",

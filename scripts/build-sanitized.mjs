@@ -1,5 +1,5 @@
-// Builds the addon with sanitizers, in a folder of its own beside the normal build, and prints that folder: the value
-// of CFGDISTILL_PREBUILD that makes the library load this build instead. Only what changed is compiled.
+// Builds the addon with sanitizers, in a folder of its own beside the normal build, and prints that folder. With
+// CFGDISTILL_ADDON=<folder>/build/Release/cfgdistill.node the library loads this build. Only what changed is compiled.
 //
 //   node scripts/build-sanitized.mjs NAME SANITIZERS        as: asan address,undefined
 import { spawnSync } from 'node:child_process';

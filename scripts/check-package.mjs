@@ -43,7 +43,7 @@ async function light(tarball) {
   const project = extract(tarball, join(folder, 'light'));
   addPrebuild(project);
   await step('require() and import', () => runConsumers(project, process.execPath));
-  await step('types', () => checkTypes(project));
+  await step('types', () => checkTypes(project, full));
 }
 
 async function everything({ tarball, prebuilt }) {

@@ -1,11 +1,11 @@
 // Entry of the addon: Node-API only. Checks arguments, makes tensors, sends operations to a device.
-#include <dlfcn.h>
 #include <napi.h>
 
 #include "addon/arguments.h"
 #include "addon/device.h"
 #include "addon/environment.h"
 #include "addon/families.h"
+#include "addon/stay_loaded.h"
 #include "addon/tensor_object.h"
 #include "cpu/backend.h"
 #include "tensor/thread_pool.h"
@@ -30,16 +30,6 @@ Napi::Value threads(const Napi::CallbackInfo& info) {  // (count | undefined): h
   ThreadPool& pool = ThreadPool::instance();
   if (!is_absent(info[0])) pool.set_threads(static_cast<int>(integer_of(info[0], "threads", 1, 256)));
   return Napi::Number::New(info.Env(), pool.threads());
-}
-
-/// Execution threads outlive the environments, and Node closes a library with the last worker that loaded it.
-void stay_loaded() {
-  static void* const self = [] {
-    Dl_info info;
-    return dladdr(reinterpret_cast<void*>(&stay_loaded), &info) ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD)
-                                                                : nullptr;
-  }();
-  (void)self;
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {

@@ -12,6 +12,7 @@
 #include "cpu/kernel.h"
 #include "cpu/profile.h"
 #include "cpu/widened.h"
+#include "tensor/aligned_memory.h"
 #include "tensor/thread_pool.h"
 
 namespace cfgd {
@@ -74,19 +75,14 @@ void close(void*) {}
 void describe(void*, char* name, uint32_t bytes) { describe_cpu(name, bytes); }
 
 void* allocate(void*, uint64_t bytes, cfgd_status* status) {
-#ifdef CFGD_SANITIZED  // not a byte more
-  void* memory = nullptr;
-  if (posix_memalign(&memory, 64, bytes) != 0) memory = nullptr;
-#else
-  void* memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
-#endif
+  void* memory = allocate_aligned(bytes);
   if (!memory)
     cfgd_fail(status, CFGD_MEMORY, "", "out of memory: the system gave no %llu bytes",
               static_cast<unsigned long long>(bytes));
   return memory;
 }
 
-void release(void*, void* memory) { std::free(memory); }
+void release(void*, void* memory) { release_aligned(memory); }
 
 int32_t copy(void*, void* to, const void* from, uint64_t bytes, int32_t, cfgd_status*) {
   std::memcpy(to, from, bytes);

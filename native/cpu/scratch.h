@@ -2,8 +2,9 @@
 // Included only from per-ISA files.
 #pragma once
 #include <cstdint>
-#include <cstdlib>
 #include <new>
+
+#include "tensor/aligned_memory.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
@@ -12,15 +13,15 @@ class Scratch {
  public:
   Scratch() = default;
   Scratch(const Scratch&) = delete;
-  ~Scratch() { std::free(memory_); }
+  ~Scratch() { release_aligned(memory_); }
   /// At least `count` elements, 64-byte aligned, their content undefined. Throws std::bad_alloc.
   template <class T>
   T* get(int64_t count) {
     const uint64_t bytes = (static_cast<uint64_t>(count) * sizeof(T) + 63) / 64 * 64;
     if (bytes > bytes_) {
-      std::free(memory_);
+      release_aligned(memory_);
       bytes_ = 0;
-      memory_ = std::aligned_alloc(64, bytes);
+      memory_ = allocate_aligned(bytes);
       if (!memory_) throw std::bad_alloc();
       bytes_ = bytes;
     }

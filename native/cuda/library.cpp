@@ -1,7 +1,9 @@
 #include "cuda/library.h"
 
+#if defined(__linux__)
 #include <dlfcn.h>
 #include <unistd.h>
+#endif
 
 #include <cstdlib>
 #include <mutex>
@@ -11,6 +13,8 @@
 #include "tensor/error.h"
 
 namespace cfgd {
+
+#if defined(__linux__)
 namespace {
 
 std::string folder_of_addon() {
@@ -64,5 +68,15 @@ const cfgd_backend* cuda_backend() {
   if (!backend) backend = load();
   return backend;
 }
+
+#else
+
+std::vector<std::string> cuda_candidates() { return {}; }
+std::string cuda_library() { return ""; }
+const cfgd_backend* cuda_backend() {
+  throw Error(CFGD_DEVICE, "device", "device: the CUDA backend runs on Linux only; use device 'cpu'");
+}
+
+#endif
 
 }  // namespace cfgd

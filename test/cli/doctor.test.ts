@@ -97,7 +97,7 @@ describe('doctor', () => {
       node: { version: 'v20.0.0', napi: '9', platform: 'linux-x64' },
       addon: { path: '/a.node', origin: 'prebuilt', loads: true, tried: [] },
       cpu: { name: 'x', processors: 1, memory: 1, freeMemory: 1, features: ['avx2'], isa: 'avx2', threads: 1 },
-      cuda: { library: '/l.so', tried: [], driverLoaded: true, report, usable: true, problem: null },
+      cuda: { library: '/l.so', tried: ['/l.so'], driverLoaded: true, report, usable: true, problem: null },
       auto: 'cuda:0',
     };
     expect(adviceOn(findings)).toEqual([]);
@@ -111,5 +111,8 @@ describe('doctor', () => {
     findings.cuda.library = null;
     findings.cpu.isa = 'avx2';
     expect(adviceOn(findings)).toEqual([expect.stringMatching(/^There is an NVIDIA driver but no CUDA backend/)]);
+    findings.cuda.tried = [];
+    expect(adviceOn(findings)).toEqual([]);
+    expect(describeFindings(findings, [])).toMatch(/^CUDA +on Linux only$/m);
   });
 });

@@ -11,6 +11,7 @@ export function adviceOn(findings: Findings): string[] {
   if (cpu.isa === 'baseline' && cpu.features?.includes('avx2')) {
     advice.push('The processor has AVX2, which is not in use: check that CFGDISTILL_ISA is not set.');
   }
+  if (cuda.tried.length === 0) return advice; // no CUDA on this system
   if (cuda.library === null) {
     const way =
       'Build it with `npm run build:cuda`, which needs the CUDA toolkit (nvcc) 12.0 or newer, or set CFGDISTILL_CUDA_LIBRARY ' +

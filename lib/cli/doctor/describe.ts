@@ -42,6 +42,7 @@ function cpuLines({ cpu }: Findings): [string, string][] {
 
 function cudaLines({ addon, cuda }: Findings): [string, string][] {
   if (!addon.loads) return [];
+  if (cuda.tried.length === 0) return [['CUDA', 'on Linux only']];
   if (cuda.library === null) return [['CUDA', `no backend; looked for ${cuda.tried.join(' and ')}`]];
   const lines: [string, string][] = [['CUDA', cuda.library]];
   const { report } = cuda;
