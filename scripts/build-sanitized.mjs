@@ -1,5 +1,5 @@
-// Builds the addon with sanitizers, in a folder of its own beside the normal build, and prints that folder. With
-// CFGDISTILL_ADDON=<folder>/build/Release/cfgdistill.node the library loads this build. Only what changed is compiled.
+// Builds the addon with sanitizers, in a folder of its own beside the normal build, and prints its path: the value of
+// CFGDISTILL_ADDON that makes the library load this build instead. Only what changed is compiled.
 //
 //   node scripts/build-sanitized.mjs NAME SANITIZERS        as: asan address,undefined
 import { spawnSync } from 'node:child_process';
@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const ADDON = 'build/Release/cfgdistill.node';
 
 /**
  * Builds into build-full/<name>. Returns the folder, or null where the build fails.
@@ -37,7 +38,7 @@ export function buildSanitized(name, sanitizers, settings = null, variables = {}
       env: { ...headers, ...process.env, ...env },
     }).status === 0;
   const built = gyp('configure', '--', ...options) && gyp('build', '--jobs', process.env.JOBS ?? 'max');
-  return built && existsSync(join(folder, 'build/Release/cfgdistill.node')) ? folder : null;
+  return built && existsSync(join(folder, ADDON)) ? folder : null;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
@@ -48,5 +49,5 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   }
   const folder = buildSanitized(name, sanitizers);
   if (folder === null) process.exit(1);
-  console.log(folder);
+  console.log(join(folder, ADDON));
 }
