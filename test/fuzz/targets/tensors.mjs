@@ -95,7 +95,8 @@ class Tensors {
 
   create(dtype, shape, low = 0, high = 0, inside = false) {
     const elements = shape.reduce((product, size) => product * size, 1);
-    if (!(elements <= LIMIT / 4)) return this.keep(this.addon.createTensor('cpu', dtype, shape));
+    if (!(Number.isInteger(elements) && elements >= 0 && elements <= LIMIT / 4))
+      return this.keep(this.addon.createTensor('cpu', dtype, shape));
     const extra = inside ? this.input.integer(0, 9) : 0;
     const after = inside ? this.input.integer(0, 9) : 0;
     const Type = dtype === 'float32' ? Float32Array : dtype === 'int32' ? Int32Array : Uint16Array;
