@@ -80,6 +80,11 @@ export const ARGUMENTS = {
     const [shape, type] = [g.shape(), g.pick(STORED)];
     return [g.tensor(type, shape), g.tensor(type, shape), numberOf(g, 0.5, 0, 1, -2)];
   },
+  slerp: (g) => ARGUMENTS.lerp(g),
+  slerpFactors: (g) => [
+    g.list([numberOf(g, 1, 4), numberOf(g, 0, 0.5, -1), numberOf(g, 1, 4)]),
+    numberOf(g, 0.5, 0, 1),
+  ],
   weightedAverage(g) {
     const [shape, type, count] = [g.shape(), g.pick(STORED), g.input.integer(1, 4)];
     const tensors = Array.from({ length: count }, () => g.tensor(type, shape));

@@ -4,9 +4,9 @@ import { Bytes } from '../bytes.mjs';
 import { ARGUMENTS } from '../tensor-arguments.mjs';
 import { fillFloats, fillInts, list, number, SENTINEL, word } from '../values.mjs';
 
-// Exports that are no operations: state of the process, devices, and what this target calls by itself.
+// Exports that are no operations: state of the process, devices, measurements, and what this target calls by itself.
 const NOT_OPERATIONS =
-  /Now$|^cuda|^(NativeTensor|setErrorClasses|isa|threads|createTensor|deviceName|synchronize|memory|setMemoryLimit|trimMemory|setOption|startTimer|stopTimer|beginProgram|endProgram|replayProgram|disposeProgram|fuzz|answer|coverageCounters)$/;
+  /Now$|^cuda|^(NativeTensor|setErrorClasses|isa|threads|createTensor|deviceName|synchronize|memory|setMemoryLimit|trimMemory|setOption|startTimer|stopTimer|profile|multiplyAdds|mathAccuracy|beginProgram|endProgram|replayProgram|disposeProgram|fuzz|answer|coverageCounters)$/;
 const LIMIT = 4 << 20;
 const HUGE = [2 ** 20, 2 ** 31, 2 ** 31 - 1, 2 ** 32, 2 ** 39, 2 ** 40, 2 ** 40 + 1, 2 ** 53, -1, 0.5];
 
@@ -95,7 +95,8 @@ class Tensors {
 
   create(dtype, shape, low = 0, high = 0, inside = false) {
     const elements = shape.reduce((product, size) => product * size, 1);
-    if (!(elements <= LIMIT / 4)) return this.keep(this.addon.createTensor('cpu', dtype, shape));
+    if (!(Number.isInteger(elements) && elements >= 0 && elements <= LIMIT / 4))
+      return this.keep(this.addon.createTensor('cpu', dtype, shape));
     const extra = inside ? this.input.integer(0, 9) : 0;
     const after = inside ? this.input.integer(0, 9) : 0;
     const Type = dtype === 'float32' ? Float32Array : dtype === 'int32' ? Int32Array : Uint16Array;

@@ -69,6 +69,12 @@ const ARGUMENTS = {
     const array = () => memory.floats(length, dtype);
     return [array(), array(), number(input, input.pick([0.5, 0, 1, -1, 2])), array(), word(input, [dtype])];
   },
+  slerpNow: (input, memory) => ARGUMENTS.lerpNow(input, memory),
+  scalarProductsNow(input, memory) {
+    const length = input.byte() + 3 * input.byte();
+    const dtype = input.pick(DTYPES);
+    return [memory.floats(length, dtype), memory.floats(length, dtype), word(input, [dtype])];
+  },
   weightedAverageNow(input, memory) {
     const [length, count] = [input.byte() + 3 * input.byte(), input.integer(1, 5)];
     const dtype = input.pick(DTYPES);
@@ -80,6 +86,7 @@ const ARGUMENTS = {
       word(input, [dtype]),
     ];
   },
+  weightedSumNow: (input, memory) => ARGUMENTS.weightedAverageNow(input, memory),
 };
 
 export async function makeTarget({ addon, errors, folder }) {
