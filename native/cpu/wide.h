@@ -1,5 +1,9 @@
 // A vector's floats as doubles, in two vectors of half as many. Included only from per-ISA files (see cpu/kernel.h).
 #pragma once
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include "cpu/elements.h"
 
 namespace cfgd::CFGD_ISA {
@@ -36,6 +40,36 @@ inline HalfFloats low_half(Vec v) { return __builtin_shufflevector(v, v, 0, 1); 
 inline HalfFloats high_half(Vec v) { return __builtin_shufflevector(v, v, 2, 3); }
 inline Vec joined(HalfFloats a, HalfFloats b) { return __builtin_shufflevector(a, b, 0, 1, 2, 3); }
 #endif
+
+/// a · b + c: rounded once where the processor can, and then always, whatever the compiler makes of its surroundings.
+/// What is computed twice, here and there, is to come out the same.
+#if defined(__AVX512F__)
+inline Vec multiply_add(Vec a, Vec b, Vec c) { return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) {
+  return (Doubles)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
+#elif defined(__FMA__) && defined(__AVX__)
+inline Vec multiply_add(Vec a, Vec b, Vec c) { return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) {
+  return (Doubles)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+#elif defined(__aarch64__)
+inline Vec multiply_add(Vec a, Vec b, Vec c) { return (Vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) {
+  return (Doubles)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+#else
+inline Vec multiply_add(Vec a, Vec b, Vec c) { return a * b + c; }
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return a * b + c; }
+#endif
+#if defined(__FMA__) || defined(__aarch64__)
+inline float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double multiply_add(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#else
+inline float multiply_add(float a, float b, float c) { return a * b + c; }
+inline double multiply_add(double a, double b, double c) { return a * b + c; }
+#endif
+inline Doubles broadcast(double x) { return x - Doubles{}; }
 
 /// Each rounded to float32.
 inline Vec narrow(Wide w) { return joined(floats(w.low), floats(w.high)); }

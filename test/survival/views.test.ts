@@ -5,6 +5,7 @@ import {
   lerp,
   type ShapeError,
   sampleGuided,
+  slerp,
   Tensor,
   ValueError,
   weightedAverage,
@@ -85,6 +86,7 @@ function everything(place: Place): unknown {
     diversityReward(place(A), { ...shape, baselines: rows([0.5]) }).advantage,
     lerp(place(A), place(B), 0.3, { out: out() }),
     weightedAverage([place(A), place(B)], [1, 3], { out: out() }),
+    slerp(place(A), place(B), 0.3, { out: out() }),
   ].map((result) => [...(result as Iterable<number>)]);
 }
 

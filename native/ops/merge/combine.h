@@ -29,9 +29,8 @@ struct Sums {
   }
   void add(const T* p, double factor) {
     const Pair x = load_pair(p);
-    const auto f = static_cast<float>(factor);
-    sum.first += x.first * f;
-    sum.second += x.second * f;
+    const Vec f = broadcast(static_cast<float>(factor));
+    sum = {multiply_add(x.first, f, sum.first), multiply_add(x.second, f, sum.second)};
   }
   void store_to(T* p) const { store_pair(p, sum); }
   void stream_to(T* p) const { stream_pair(p, sum); }
@@ -48,8 +47,8 @@ struct Sums<float> {
   }
   void add(const float* p, double factor) {
     const Wide x = load_wide(p);
-    sum.low += x.low * factor;
-    sum.high += x.high * factor;
+    const Doubles f = broadcast(factor);
+    sum = {multiply_add(x.low, f, sum.low), multiply_add(x.high, f, sum.high)};
   }
   void store_to(float* p) const { store(p, narrow(sum)); }
   void stream_to(float* p) const { stream(p, narrow(sum)); }
@@ -91,7 +90,8 @@ struct Combination {
     using Number = typename Sums<T>::Number;
     for (int64_t i = begin; i < end; i++) {
       Number sum = widened(inputs[0].data[i]) * static_cast<Number>(inputs[0].weight);
-      for (int64_t k = 1; k < count; k++) sum += widened(inputs[k].data[i]) * static_cast<Number>(inputs[k].weight);
+      for (int64_t k = 1; k < count; k++)
+        sum = multiply_add(Number{widened(inputs[k].data[i])}, static_cast<Number>(inputs[k].weight), sum);
       out[i] = narrowed<T>(static_cast<float>(sum));
     }
   }

@@ -123,7 +123,11 @@ __global__ void __launch_bounds__(kThreads)
   tile<T, kPacks, kCount>(
       a.n,
       [&](int64_t first) {
-        Number<T> sum[kPacks][kCount] = {};
+        Number<T> sum[kPacks][kCount];
+#pragma unroll
+        for (int p = 0; p < kPacks; p++)
+#pragma unroll
+          for (int k = 0; k < kCount; k++) sum[p][k] = -0.0f;  // adds nothing, not even a sign
 #pragma unroll 2
         for (int input = 0; input < a.count; input++) {
           const auto weight = static_cast<Number<T>>(a.input[input].weight);
@@ -145,7 +149,7 @@ __global__ void __launch_bounds__(kThreads)
         }
       },
       [&](int64_t i) {
-        Number<T> sum = 0;
+        Number<T> sum = -0.0f;
         for (int input = 0; input < a.count; input++)
           sum = multiply_add(Number<T>{widened(a.input[input].data[i])}, static_cast<Number<T>>(a.input[input].weight), sum);
         a.out[i] = rounded<T>(sum);

@@ -13,7 +13,8 @@
 //   bf16 and f16   within half a unit in the last place, but for 2^−24 (n + 2) Σ_i |weights[i] · inputs[i]|
 //
 // Where the inputs agree the result agrees with them, for weights that add up to 1, with (n + 2) Σ_i |weights[i]| < 4096.
-// Nothing overflows on the way between finite inputs. On CUDA an average of more than kAverageInputs inputs is rounded
+// Sums of float32 elements do not overflow on the way; those of bf16 do where the terms' sizes add up to more than
+// float32 holds. On CUDA an average of more than kAverageInputs inputs is rounded
 // to their type once for each so many.
 //
 // T is float, bf16 or f16 (tensor/element.h).
