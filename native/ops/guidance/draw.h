@@ -50,22 +50,41 @@ struct Draw {
   }
 };
 
-/// The sum of the weights of a block of logits, 1 for `best`; with kKept the weights replace the logits. A quarter of a
-/// lane's share is added up in turn, then the quarters and the lanes.
-template <int64_t n, bool kKept>
-inline float weigh(float* block, float best, float scale) {
-  constexpr int kSums = 4;
+/// Memory of both branches that will be read soon; none by default.
+struct Ahead {
+  const char *cond = nullptr, *uncond = nullptr;
+  int64_t element_bytes = 0;
+
+  /// The cache lines of elements [begin, end).
+  void fetch(int64_t begin, int64_t end) const {
+    for (int64_t at = begin * element_bytes; at < end * element_bytes; at += 64) {
+      __builtin_prefetch(cond + at, 0, 2);
+      __builtin_prefetch(uncond + at, 0, 2);
+    }
+  }
+};
+
+/// The sum of the weights of a block of logits, 1 for `best`; the weights themselves go to `weights`, which
+/// may be null or the block itself. Half of a lane's
+/// share is added up in turn, then the halves and the lanes.
+///
+/// Meanwhile the memory at `ahead`, a block's worth of branches, is fetched.
+template <int64_t n>
+inline float weigh(const float* block, float* weights, float best, float scale, const Ahead& ahead) {
+  constexpr int kSums = 2;
   static_assert(n % (kSums * kLanes) == 0);
   const Vec largest = broadcast(best);
   Vec sums[kSums] = {};
   for (int64_t i = 0; i < n; i += kSums * kLanes) {
     for (int k = 0; k < kSums; k++) {
-      const Vec weight = exp_scaled(load(block + i + k * kLanes) - largest, scale);
-      if (kKept) store(block + i + k * kLanes, weight);
+      const int64_t at = i + k * kLanes;
+      const Vec weight = exp_scaled(load(block + at) - largest, scale);
+      if (weights) store(weights + at, weight);
       sums[k] += weight;
     }
+    ahead.fetch(i, i + kSums * kLanes);
   }
-  return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  return reduce_add(sums[0] + sums[1]);
 }
 
 /// The first of n places at which the running sum of weights passes `target`; never one of weight 0. Where rounding leaves
@@ -119,6 +138,17 @@ class RowDraw {
     Vec unused[kVectors];
     row_.combine(block * kBlock, logits, unused);
   }
+  /// A block of this row, or of what follows it in memory, mostly the next row.
+  Ahead ahead(int64_t block) const {
+    const auto at = [&](const T* branch) {  // not within an array, perhaps, hence no pointer's arithmetic
+      return reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(branch) + block * kBlock * sizeof(T));
+    };
+    return {at(row_.cond), at(row_.guidance.guided ? row_.uncond : row_.cond), sizeof(T)};
+  }
+  /// While nothing is read from this row any more: as much of the next one as stays in the second-level cache.
+  Ahead ahead_in_next_row(int64_t block) const {
+    return block < kKeptBlocks ? ahead(row_.blocks() + block) : Ahead{};
+  }
   float logit(int64_t token) const {
     IVec unused = {};
     return row_.guidance(broadcast(widened(row_.cond[token])),
@@ -152,7 +182,7 @@ class RowDraw {
     const Flaw flaw = each_block(block, 0, [&](int64_t b, float* logits, const Vec(&maxima)[kVectors]) {
       const float largest = largest_of(maxima);
       best = largest > best ? largest : best;
-      sums[b] = {best == -INFINITY ? 0 : weigh<kBlock, false>(logits, best, draw_.scale), best};
+      sums[b] = {best == -INFINITY ? 0 : weigh<kBlock>(logits, nullptr, best, draw_.scale, ahead(b + 2)), best};
     });
     if (flaw) return flaw;
     if (best == -INFINITY) return kNoSupport;
@@ -175,7 +205,7 @@ class RowDraw {
       target -= mass;
     }
     again(chosen, block);
-    weigh<kBlock, true>(block, sums[chosen].best, draw_.scale);
+    weigh<kBlock>(block, block, sums[chosen].best, draw_.scale, {});
     mass_of(sums[chosen]);
     const int64_t token = chosen * kBlock + invert(kBlock, left, [&](int64_t i) { return block[i] * factor; });
     drawn = {static_cast<int32_t>(token), static_cast<float>(draw_.log_weight(logit(token), best) - std::log(total))};
@@ -207,6 +237,7 @@ class RowDraw {
     float* logits = space_.values.get<float>(room);
     int32_t* tokens = space_.tokens.get<int32_t>(room);
     for (int64_t b = 0; b < blocks; b++) {
+      ahead_in_next_row(b).fetch(0, kBlock);
       if (!(largest_in[b] >= bound)) continue;
       const float* block = combined + b * step;
       if (!step) again(b, combined);
@@ -221,36 +252,61 @@ class RowDraw {
     const int64_t n = keep_largest(logits, tokens, candidates, best, k);
     const int64_t whole = (n + kBlock - 1) / kBlock * kBlock;
     for (int64_t i = n; i < whole; i++) logits[i] = -INFINITY;
-    return draw_weighed(logits, whole, best, [&](int64_t place) { return tokens[place]; }, drawn);
+    float* sums = space_.sums.get<float>(whole / kBlock);
+    double total = 0;
+    for (int64_t at = 0; at < whole; at += kBlock)
+      total += sums[at / kBlock] = weigh<kBlock>(logits + at, logits + at, best, draw_.scale, {});
+    return draw_weighed(logits, sums, whole, 1, total, best, [&](int64_t place) { return tokens[place]; }, drawn);
   }
 
   /// Top-p of the whole row.
   Flaw draw_of_mass(Drawn& drawn) {
-    const int64_t n = row_.blocks() * kBlock;
-    float *logits = space_.values.get<float>(n), best = -INFINITY;
-    const Flaw flaw = each_block(logits, kBlock, [&](int64_t, const float*, const Vec(&maxima)[kVectors]) {
-      const float largest = largest_of(maxima);
-      best = largest > best ? largest : best;
-    });
+    const int64_t blocks = row_.blocks();
+    float *weights = space_.values.get<float>(blocks * kBlock), *sums = space_.sums.get<float>(blocks);
+    alignas(64) float block[kBlock];
+    // Weights are relative to a logit somewhat above those of the first block. In the rare row that goes far beyond it
+    // they are made again, relative to the largest.
+    const float room = 8 / draw_.scale;
+    float reference = -INFINITY, best = -INFINITY;
+    double total = 0;
+    const auto weigh_all = [&] {
+      total = 0;
+      return each_block(block, 0, [&](int64_t b, const float* logits, const Vec(&maxima)[kVectors]) {
+        const float largest = largest_of(maxima);
+        best = largest > best ? largest : best;
+        if (b == 0 && reference == -INFINITY) reference = best + room;
+        if (best > reference + room || !(reference < INFINITY)) return;
+        total += sums[b] = weigh<kBlock>(logits, weights + b * kBlock, reference, draw_.scale, ahead(b + 2));
+      });
+    };
+    Flaw flaw = weigh_all();
     if (flaw) return flaw;
     if (best == -INFINITY) return kNoSupport;
-    return draw_weighed(logits, n, best, [](int64_t place) { return static_cast<int32_t>(place); }, drawn);
+    if (best > reference + room || !(reference < INFINITY) || best < reference - 2 * room) {
+      reference = best;
+      flaw = weigh_all();
+    }
+    return draw_weighed(
+        weights, sums, blocks * kBlock, exp_scaled(broadcast(best) - reference, draw_.scale)[0], total, reference,
+        [](int64_t place) { return static_cast<int32_t>(place); }, drawn);
   }
 
-  /// Draws from n logits, whole blocks of them, which it replaces by their weights. token_at tells the token at a place.
+  /// Draws from n weights, whole blocks of them, of which the sums are given. Weights are relative to that of a logit
+  /// `reference`; token_at tells the token at a place.
   template <class TokenAt>
-  Flaw draw_weighed(float* values, int64_t n, float best, const TokenAt& token_at, Drawn& drawn) {
+  Flaw draw_weighed(const float* values, float* sums, int64_t n, float largest, double total, float reference,
+                    const TokenAt& token_at, Drawn& drawn) {
     const int64_t blocks = n / kBlock;
-    float* sums = space_.sums.get<float>(blocks);
-    double total = 0;
-    for (int64_t b = 0; b < blocks; b++) total += sums[b] = weigh<kBlock, true>(values + b * kBlock, best, draw_.scale);
-    Kept kept{0, 0, nullptr};
+    Kept kept;
     if (draw_.top_p < 1) {
       const double p = draw_.top_p;
-      kept = keep_mass(values, n, total, (p - 1e-6 * p * (1 - p)) * total, space_.bracket,
+      kept = keep_mass(values, n, largest, total, (p - 1e-6 * p * (1 - p)) * total, space_.bracket, sums,
                        [&](int64_t place) { return logit(token_at(place)); });
       total = 0;
-      for (int64_t b = 0; b < blocks; b++) total += sums[b] = sum_from(values + b * kBlock, kept.from);
+      for (int64_t b = 0; b < blocks; b++) {
+        total += sums[b];
+        ahead_in_next_row(b).fetch(0, kBlock);
+      }
       for (int64_t e = 0; e < kept.extras; e++) total += values[kept.places[e]];
     }
     // The block, and then the place in it, at which the running sum passes the target.
@@ -275,21 +331,8 @@ class RowDraw {
       return is_extra || values[begin + i] >= kept.from ? values[begin + i] : 0.0f;
     });
     const int32_t token = token_at(place);
-    drawn = {token, static_cast<float>(draw_.log_weight(logit(token), best) - std::log(total))};
+    drawn = {token, static_cast<float>(draw_.log_weight(logit(token), reference) - std::log(total))};
     return {};
-  }
-
-  /// Sum of the weights of a block that are at least `from`.
-  static float sum_from(const float* weights, float from) {
-    constexpr int kSums = 4;
-    Vec sums[kSums] = {};
-    for (int64_t i = 0; i < kBlock; i += kSums * kLanes) {
-      for (int k = 0; k < kSums; k++) {
-        const Vec w = load(weights + i + k * kLanes);
-        sums[k] += as_float(as_int(w) & (w >= from));
-      }
-    }
-    return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
 
   const Row& row_;

@@ -12,6 +12,14 @@
 // falling probability, whose mass reaches top_p up to the rounding of float32 logits, 1e-6 · top_p · (1 − top_p) (ties:
 // the lower token first); then one draw by inversion in token order. log_probs is that of the distribution drawn from,
 // in nats. A row without any finite logit is an error.
+//
+// Bytes that must move: guided_logits 3, drawing 2 elements per token (1 without guidance). The CPU reads both branches
+// once; top-k combines a few blocks of long rows again, top-p keeps the row's weights as float32 in scratch memory.
+//
+// Error on the CPU: a weight e^((logit − r) / T), r the logit it is relative to, is within 2 units in the last place of the
+// exponential of its rounded argument, which adds 2⁻²³ |logit − r| / T. Sums of weights add at most 64 floats in turn (32 with AVX2) and
+// then the lanes of a vector, the rest in double: their relative error is below 68 · 2⁻²⁴ ≈ 4.1e-6 whatever the
+// vocabulary.
 #pragma once
 #include <cstdint>
 

@@ -68,6 +68,20 @@ inline void for_each_where(const float* values, int64_t n, const Test& test, con
   }
 }
 
+/// The largest of n values that is below t; −∞ if there is none.
+inline float next_below(const float* values, int64_t n, float t) {
+  const Vec none = broadcast(-INFINITY);
+  Vec largest = none;
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const Vec v = load(values + i);
+    largest = max(v < t ? v : none, largest);
+  }
+  return reduce_max(largest);
+}
+
+/// So few elements are told apart one by one, not by halves.
+constexpr int64_t kFew = 8;
+
 struct Cut {
   float at;
   int64_t count;  // how many are at least that
@@ -77,8 +91,8 @@ struct Cut {
 /// if ties allow none, the k-th largest value. 1 ≤ k; no value is above `largest`. Fewer than k values: −∞.
 inline Cut cut_at(const float* values, int64_t n, float largest, int64_t k, int64_t most) {
   Cut low{-INFINITY, n};
-  if (n <= most) return low;
-  int32_t high = key_of(largest) + 1;  // fewer than k from here on
+  int32_t high = key_of(largest + 0.0f) + 1;  // fewer than k from here on
+  int64_t high_count = 0;
   for (int round = 0; low.count > most && static_cast<int64_t>(high) - key_of(low.at) > 1; round++) {
     // Halves the distance of the values at first, then that of their keys, which ends after 32 rounds.
     const int32_t from = key_of(low.at);
@@ -87,12 +101,17 @@ inline Cut cut_at(const float* values, int64_t n, float largest, int64_t k, int6
       const int32_t near = key_of(0.5f * low.at + 0.5f * of_key(high));
       if (near > from && near < high) key = near;
     }
+    if (low.count - high_count <= kFew) {
+      const float next = next_below(values, n, of_key(high));
+      if (next <= low.at) break;
+      key = key_of(next);
+    }
     const float t = of_key(key);
     const int64_t count = count_from(values, n, t);
     if (count >= k)
       low = {t, count};
     else
-      high = key;
+      high = key, high_count = count;
   }
   return low;
 }
@@ -195,78 +214,111 @@ inline void narrow(Bracket& bracket, const float* weights, int64_t n, int64_t st
 
 /// The smallest set of the largest weights that reaches a mass: all from `from` on, and some of those below it.
 struct Kept {
-  float from;
-  int64_t extras;
-  const int32_t* places;  // [extras], rising
+  float from = 0;
+  int64_t extras = 0;
+  const int32_t* places = nullptr;  // [extras], rising
 };
 
-/// `weights`, [n] with n a multiple of 64, of which the largest is 1 and the sum is `total`. Of equal weights those of the
-/// larger logit_at(place) come first, then those of the lower place.
-template <class LogitAt>
-inline Kept keep_mass(const float* weights, int64_t n, double total, double target, Scratch& scratch,
-                      const LogitAt& logit_at) {
-  constexpr int64_t kSampled = 128;  // vectors
-  Bracket bracket{1, key_of(1.0f) + 1, {total, n}, {0, 0}};
-  int32_t first = key_of(0x1p-12f), second = key_of(0x1p-5f);
-  const int64_t vectors = n / kLanes, stride = vectors / kSampled > 16 ? vectors / kSampled : 16;
-  if (n >= 1024) {
-    // Where a sample of the weights reaches its share.
-    const float all[2] = {of_key(1), of_key(1)};
-    Above sample[2];
-    above(weights, n, stride, all, sample);
-    Bracket sampled{1, bracket.high, sample[0], {0, 0}};
-    narrow(sampled, weights, n, stride, target / total * sample[0].mass, sample[0].count / 16, first, second);
-    first = sampled.low, second = sampled.high;
+/// Two keys that the one at which `target` is reached lies between in all likelihood, by a sample of the weights. It goes by
+/// the mass that is left out, which many small weights make up, rather than by the mass that a few large ones do.
+inline void guess(const float* weights, int64_t n, double total, double target, const Bracket& all, int32_t (&keys)[2]) {
+  const int64_t vectors = n / kLanes, stride = vectors / 128 > 8 ? vectors / 128 : 8;
+  const float least[2] = {of_key(all.low), of_key(all.low)};
+  Above sample[2];
+  above(weights, n, stride, least, sample);
+  const double left_out = (total - target) / static_cast<double>(stride);
+  const double margin = 3 / std::sqrt(static_cast<double>(n / stride));
+  Bracket bracket{all.low, all.high, sample[0], {0, 0}};
+  for (int k = 0; k < 2; k++) {
+    const double wanted = sample[0].mass - left_out * (k == 0 ? 1 - margin : 1 + margin);
+    if (!(wanted > 0)) return;
+    narrow(bracket, weights, n, stride, wanted, n / stride / 32, keys[0], keys[1]);
+    if (k == 0) {
+      keys[0] = bracket.low;
+      keys[1] = bracket.high;
+      bracket.high = all.high, bracket.from_high = {0, 0};  // the second one is above the first
+    } else {
+      keys[1] = bracket.high;
+    }
   }
-  narrow(bracket, weights, n, 1, target, n / 16 > 64 ? n / 16 : 64, first, second);
+}
+
+/// `weights`, [n] with n a multiple of 256, of which `largest` is the largest and `total` the sum. Of equal weights those
+/// of the larger logit_at(place) come first, then those of the lower place. Writes to `sums`, [n / 256], the mass of what
+/// is kept without being an extra.
+template <class LogitAt>
+inline Kept keep_mass(const float* weights, int64_t n, float largest, double total, double target, Scratch& scratch,
+                      float* sums, const LogitAt& logit_at) {
+  Bracket bracket{1, key_of(largest) + 1, {total, n}, {0, 0}};
+  int32_t keys[2] = {key_of(largest * 0x1p-12f), key_of(largest * 0x1p-5f)};
+  if (n >= 1024) guess(weights, n, total, target, bracket, keys);
+  narrow(bracket, weights, n, 1, target, n / 8 > 64 ? n / 8 : 64, keys[0], keys[1]);
 
   // What is between the thresholds, and then the same in there.
-  const int64_t room = padded(bracket.count());
+  const int64_t room = (bracket.count() + 63) / 64 * 64;
   float* found = scratch.get<float>(4 * room);
   int32_t* places = reinterpret_cast<int32_t*>(found + room);
   const Vec low = broadcast(of_key(bracket.low)), high = broadcast(of_key(bracket.high));
   int64_t count = 0;
   double mass = 0;
-  for_each_where(
-      weights, n, [&](Vec w) { return (w >= low) & (w < high); },
-      [&](int64_t i) {
-        mass += found[count] = weights[i];
-        places[count++] = static_cast<int32_t>(i);
-      });
-  for (int64_t i = count; i < padded(count); i++) found[i] = 0;
+  for (int64_t begin = 0; begin < n; begin += 256) {
+    Vec sum = {};
+    for_each_where(
+        weights + begin, 256,
+        [&](Vec w) {
+          const IVec above = w >= high;
+          sum += as_float(as_int(w) & above);
+          return (w >= low) & ~above;
+        },
+        [&](int64_t i) {
+          mass += found[count] = weights[begin + i];
+          places[count++] = static_cast<int32_t>(begin + i);
+        });
+    sums[begin / 256] = reduce_add(sum);
+  }
+  for (int64_t i = count; i < room; i++) found[i] = 0;
   const double wanted = target - bracket.from_high.mass;
   Bracket inner{bracket.low, bracket.high, {mass, count}, {0, 0}};
-  narrow(inner, found, padded(count), 1, wanted, 1, inner.between(1.25 * wanted), inner.between(0.75 * wanted));
+  narrow(inner, found, padded(count), 1, wanted, kFew, inner.between(1.25 * wanted), inner.between(0.75 * wanted));
+  while (!inner.narrow(1)) {
+    const float next = next_below(found, padded(count), of_key(inner.high));
+    const int64_t reached = count_from(found, padded(count), next);
+    const Above from_next{inner.from_high.mass + static_cast<double>(next) * static_cast<double>(reached - inner.from_high.count), reached};
+    if (from_next.mass >= wanted || key_of(next) <= inner.low)
+      inner.low = key_of(next), inner.high = inner.low + 1, inner.from_low = from_next;
+    else
+      inner.high = key_of(next), inner.from_high = from_next;
+  }
 
   // All from the inner bracket's upper end on. If several are left in it they are equal, and as many of them are kept as
   // the mass still needs.
   const float from = of_key(inner.low), whole = of_key(inner.high);
   const double needed = std::ceil((wanted - inner.from_high.mass) / from - 1e-12);
   int64_t ties = inner.count();
-  int32_t* tied = places + 2 * room;
+  int32_t* tied = nullptr;
   if (ties > 1 && needed < static_cast<double>(ties)) {
-    float *logits = found + 2 * room, largest = -INFINITY;
+    tied = places + 2 * room;
+    float *logits = found + 2 * room, highest = -INFINITY;
     ties = 0;
     for (int64_t i = 0; i < count; i++) {
       if (found[i] < from || found[i] >= whole) continue;
       const float logit = logits[ties] = logit_at(places[i]);
-      largest = logit > largest ? logit : largest;
+      highest = logit > highest ? logit : highest;
       tied[ties++] = places[i];
     }
     for (int64_t i = ties; i < padded(ties); i++) logits[i] = -INFINITY;
-    ties = keep_largest(logits, tied, ties, largest, needed < 1 ? 1 : static_cast<int64_t>(needed));
-  } else {
-    tied = nullptr;
+    ties = keep_largest(logits, tied, ties, highest, needed < 1 ? 1 : static_cast<int64_t>(needed));
   }
-  int64_t kept = 0;
-  for (int64_t i = 0, next = 0; i < count; i++) {
-    if (found[i] < from) continue;
-    if (tied && found[i] < whole) {
-      if (next == ties || tied[next] != places[i]) continue;
-      next++;
-    }
-    places[kept++] = places[i];
-  }
+  int64_t kept = 0, next = 0;
+  for_each_where(
+      found, (count + 63) / 64 * 64, [&](Vec w) { return w >= from; },
+      [&](int64_t i) {
+        if (tied && found[i] < whole) {
+          if (next == ties || tied[next] != places[i]) return;
+          next++;
+        }
+        places[kept++] = places[i];
+      });
   return {of_key(bracket.high), kept, places};
 }
 
