@@ -19,7 +19,10 @@ export interface DrawOptions<S, C> {
   vocab?: number;
   /** Guidance scale, one number or one per row. Needed with two branches, of no use without `uncond`. */
   scale?: number | S;
-  /** At least 0, default 1. 0 takes the most likely token (ties: the lowest id), with log-probability 0. */
+  /**
+   * At least 0, default 1. 0 takes the most likely token (ties: the lowest id), with log-probability 0. Below 1e-37 it
+   * acts as 1e-37.
+   */
   temperature?: number;
   /** Keeps the k most likely tokens (ties: the lower ids stay); an integer of at least 1. Default: all. */
   topK?: number;

@@ -12,6 +12,7 @@ DrawOptions draw_options(const Napi::Value& temperature, const Napi::Value& top_
   DrawOptions draw{1, 0, 1, seed_of(seed, "seed")};
   draw.temperature = finite_of(temperature, "temperature");
   if (draw.temperature < 0) fail(CFGD_VALUE, "temperature", "expected at least 0, got %g", draw.temperature);
+  if (draw.temperature > 0 && draw.temperature < kLeastTemperature) draw.temperature = kLeastTemperature;
   if (!is_absent(top_k)) draw.top_k = static_cast<int32_t>(integer_of(top_k, "topK", 1, INT32_MAX));
   if (!is_absent(top_p)) {
     const double p = number_of(top_p, "topP");

@@ -1,14 +1,13 @@
 // e^x where x is at most 0, as in a softmax or under a bell curve: half the work of exp for every x.
 // Included only from per-ISA files.
 #pragma once
-#include "cpu/simd.h"
+#include "cpu/exp.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
 
 /// Adding it to a number between −2²² and 2²² rounds to an integer, which is then in the low bits.
 constexpr float kRounding = 12582912.0f;  // 1.5·2²³
-constexpr float kLog2E = 1.44269504f;
 
 /// 2ⁿ · e^r for an integer n = rounded − kRounding of [−126, 0] and |r| ≤ 0.4, within 2 units in the last place: a
 /// polynomial of degree 6 (a minimax fit of our own, 8e−9 relative).

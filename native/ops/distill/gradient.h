@@ -15,13 +15,13 @@ struct RowResult {
 template <Divergence kind>
 struct BlockGradient {
   float own, policy;     // factors of e^(d/T) of the student
-  float shift, inverse;  // reverse: (difference · inverse + shift) is log(p / q) − its mean; jsd: shift is −KL(p ‖ m)
+  float shift, inverse;  // reverse: (difference + shift) · inverse is log(p / q) − its mean; jsd: shift is −KL(p ‖ m)
   float student, teacher;  // forward: factors of either e^(d/T), the larger one 1 or nearly
 
   Vec operator()(Vec e, Vec work) const {
     Vec gradient;
     if (kind == Divergence::reverse)
-      gradient = (e * own) * (work * inverse + shift) + e * policy;
+      gradient = (e * own) * ((work + shift) * inverse) + e * policy;  // exactly 0 where p is 1
     else if (kind == Divergence::forward)
       gradient = own * (e * student - work * teacher) + e * policy;
     else
@@ -93,7 +93,14 @@ struct DistillGradient {
     block.policy = static_cast<float>(coefficient / temperature / row.sums.student * lower_z);
     block.own = static_cast<float>(weight / temperature / row.sums.student * lower_z);
     block.inverse = static_cast<float>(row.inverse);
-    block.shift = static_cast<float>(kind == Divergence::reverse ? z - g - mean : -mean);
+    const Largest& then = row.largest_of[b];
+    // Of the reverse divergence in logits, as `difference` is.
+    if (kind == Divergence::reverse && then.student > -INFINITY)
+      block.shift = static_cast<float>((static_cast<double>(then.student) - row.largest.student) -
+                                       (static_cast<double>(then.teacher) - row.largest.teacher) -
+                                       row.sums.difference / row.sums.student);
+    else if (kind != Divergence::reverse)
+      block.shift = static_cast<float>(-mean);
     if (kind == Divergence::forward) {
       // Both factors are 1 for equal distributions: their difference is then exactly 0, fused multiply-add or not.
       const double top = lower_z > lower_g ? lower_z : lower_g;

@@ -37,16 +37,20 @@ struct Draw {
   int64_t top_k;
   double top_p;
   double uniform;  // in [0, 1)
-  float scale;     // log₂ e / T, at most the largest float32
+  float scale;     // log₂ e / T
 
   Draw(const DrawOptions& options, uint64_t stream, uint32_t position)
       : temperature(options.temperature), top_k(options.top_k), top_p(options.top_p),
         uniform(philox_uniform(philox(options.seed, stream, position, kPurposeSample))) {
-    const double exact = 1.4426950408889634 / static_cast<double>(temperature);
-    scale = exact < 3e38 ? static_cast<float>(exact) : 3e38f;
+    scale = static_cast<float>(1.4426950408889634 / static_cast<double>(temperature));
   }
   double log_weight(float logit, float best) const {
     return (static_cast<double>(logit) - static_cast<double>(best)) / static_cast<double>(temperature);
+  }
+  /// Rounding alone can take a certain token's above 0.
+  float log_prob(float logit, float best, double total) const {
+    const double value = log_weight(logit, best) - std::log(total);
+    return value < 0 ? static_cast<float>(value) : 0.0f;
   }
 };
 
@@ -208,7 +212,7 @@ class RowDraw {
     weigh<kBlock>(block, block, sums[chosen].best, draw_.scale, {});
     mass_of(sums[chosen]);
     const int64_t token = chosen * kBlock + invert(kBlock, left, [&](int64_t i) { return block[i] * factor; });
-    drawn = {static_cast<int32_t>(token), static_cast<float>(draw_.log_weight(logit(token), best) - std::log(total))};
+    drawn = {static_cast<int32_t>(token), draw_.log_prob(logit(token), best, total)};
     return {};
   }
 
@@ -331,7 +335,7 @@ class RowDraw {
       return is_extra || values[begin + i] >= kept.from ? values[begin + i] : 0.0f;
     });
     const int32_t token = token_at(place);
-    drawn = {token, static_cast<float>(draw_.log_weight(logit(token), reference) - std::log(total))};
+    drawn = {token, draw_.log_prob(logit(token), reference, total)};
     return {};
   }
 

@@ -36,9 +36,12 @@ struct GuidedLogits {
 };
 using GuidedLogitsArgs = GuidedLogits<float>;
 
+/// Lower temperatures that are not 0 act as this one: its inverse is a float32 number still.
+constexpr float kLeastTemperature = 1e-37f;
+
 /// How to draw a token from logits.
 struct DrawOptions {
-  float temperature;  // ≥ 0
+  float temperature;  // 0, or kLeastTemperature at least
   int32_t top_k;      // ≥ 1, or 0: off
   double top_p;       // in (0, 1]; 1: off
   uint64_t seed;
