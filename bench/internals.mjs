@@ -4,4 +4,5 @@ export { fillParameters } from '../dist/models/model-file.js';
 export { toFloat32 } from '../dist/models/safetensors/floats.js';
 export { layOut } from '../dist/models/safetensors/layout.js';
 export { native } from '../dist/native.js';
+export { ChordTask } from '../dist/tasks/chords/index.js';
 export { CHORD_RECIPE } from '../dist/tasks/chords/recipe.js';

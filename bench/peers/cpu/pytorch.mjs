@@ -12,7 +12,7 @@ export async function load() {
     OMP_WAIT_POLICY: 'PASSIVE',
     KMP_BLOCKTIME: '0',
   });
-  const { version } = await python.ask({ make: 'lerp', shape: [1], threads: 1 });
+  const { version, blas } = await python.ask({ make: 'lerp', shape: [1], threads: 1 });
   const makers = Object.keys(COMPARISONS).map((what) => [
     what,
     async (_inputs, threads, shape) => {
@@ -23,7 +23,7 @@ export async function load() {
     },
   ]);
   return {
-    about: `PyTorch ${version}, eager`,
+    about: `PyTorch ${version}, eager, BLAS: ${blas}`,
     manyThreads: true,
     /** Its cases are timed as a number of iterations, since each is a message to another process. */
     batches: true,

@@ -1,6 +1,6 @@
 """PyTorch on the CPU, told over standard input what to compute: one JSON object a line, answered by one.
 
-{"make": name, "shape": [...], "threads": n}  makes inputs
+{"make": name, "shape": [...], "threads": n}  makes inputs: {"version": v, "blas": library}
 {"run": n}                                    computes n times: {"seconds": s}
 {"check": name, "shape": [...], "inputs": {name: base64 of float32}}: {"result": base64 of float32}
 """
@@ -13,6 +13,8 @@ import time
 
 sys.dont_write_bytecode = True
 import torch
+
+from blas import blas
 
 SCALE, WEIGHT, WEIGHTS = 3.0, 0.3, (1.0, 2.0, 3.0)
 
@@ -86,7 +88,7 @@ for line in sys.stdin:
             current = lambda: in_place(out, *inputs)
         else:
             current = lambda: once(*inputs)
-        answer = {"version": torch.__version__}
+        answer = {"version": torch.__version__, "blas": blas()}
     elif "run" in command:
         begin = time.perf_counter()
         for _ in range(command["run"]):

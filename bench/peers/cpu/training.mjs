@@ -78,13 +78,13 @@ export async function run({ quick, onProgress }) {
   const timing = quick ? { rounds: 5, seconds: 0.05, budget: 20 } : { rounds: 9, seconds: 0.5, budget: 60 };
   const subjects = quick ? SUBJECTS.slice(0, 1) : SUBJECTS;
   try {
-    const { version } = await python.ask({ model: tiny(), tokens: [[1, 2]], learningRate });
+    const { version, blas } = await python.ask({ model: tiny(), tokens: [[1, 2]], learningRate });
     const results = [];
     for (const [i, subject] of subjects.entries()) {
       onProgress?.(subject.name);
       results.push(await compare(subject, i + 1, python, timing));
     }
-    return { peer: `PyTorch ${version}, eager`, results };
+    return { peer: `PyTorch ${version}, eager, BLAS: ${blas}`, results };
   } catch (error) {
     return { absent: error.message.split('\n')[0], results: [] };
   } finally {
