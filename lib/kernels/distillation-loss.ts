@@ -84,8 +84,8 @@ export function distillationLoss<A extends FloatArray, G extends Like<A> | Float
 ): DistillationResult<number, Float32Array, G>;
 export function distillationLoss<C extends ComputeType>(
   student: Tensor<C>,
-  cond: Tensor<C>,
-  uncond: Tensor<C> | null,
+  cond: Tensor<NoInfer<C>>,
+  uncond: Tensor<NoInfer<C>> | null,
   options: DistillationOptions<Tensor, Tensor<'int32'>>,
 ): DistillationResult<Tensor, Tensor, Tensor<C>>;
 export function distillationLoss(

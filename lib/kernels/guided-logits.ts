@@ -34,7 +34,7 @@ export function guidedLogits<A extends FloatArray>(
 ): Like<A>;
 export function guidedLogits<C extends ComputeType>(
   cond: Tensor<C>,
-  uncond: Tensor<C>,
+  uncond: Tensor<NoInfer<C>>,
   scale: number | Tensor,
   options?: { vocab?: number },
 ): Tensor<C>;

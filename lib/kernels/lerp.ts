@@ -27,7 +27,7 @@ export type MergeArguments<A extends FloatArray> = A extends Uint16Array
  * @throws ValueError for a weight that is not finite and an `out` that overlaps an input in part.
  */
 export function lerp<A extends FloatArray>(a: A, b: Like<A>, weight: number, ...options: MergeArguments<A>): Like<A>;
-export function lerp<D extends StoredType>(a: Tensor<D>, b: Tensor<D>, weight: number): Tensor<D>;
+export function lerp<D extends StoredType>(a: Tensor<D>, b: Tensor<NoInfer<D>>, weight: number): Tensor<D>;
 export function lerp(
   a: FloatArray | Tensor<StoredType>,
   b: FloatArray | Tensor<StoredType>,

@@ -61,7 +61,7 @@ export function sampleGuided<A extends FloatArray>(
 ): { tokens: Int32Array; logProbs: Float32Array };
 export function sampleGuided<C extends ComputeType>(
   cond: Tensor<C>,
-  uncond: Tensor<C> | null,
+  uncond: Tensor<NoInfer<C>> | null,
   options: DrawOptions<Tensor, Tensor<'int32'>>,
 ): { tokens: Tensor<'int32'>; logProbs: Tensor };
 export function sampleGuided(

@@ -22,7 +22,7 @@ import type { MergeArguments, MergeOptions } from './lerp.ts';
  *   is wrong with the data rejects at `read()`.
  */
 export function slerp<A extends FloatArray>(a: A, b: Like<A>, weight: number, ...options: MergeArguments<A>): Like<A>;
-export function slerp<D extends StoredType>(a: Tensor<D>, b: Tensor<D>, weight: number): Tensor<D>;
+export function slerp<D extends StoredType>(a: Tensor<D>, b: Tensor<NoInfer<D>>, weight: number): Tensor<D>;
 export function slerp(
   a: FloatArray | Tensor<StoredType>,
   b: FloatArray | Tensor<StoredType>,

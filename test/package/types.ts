@@ -12,6 +12,7 @@ import {
   type Random,
   sampleGuided,
   scope,
+  slerp,
   Tensor,
   TransformerLM,
   weightedAverage,
@@ -29,6 +30,7 @@ function expectType<T>() {
 
 declare const floats: Float32Array;
 declare const ints: Int32Array;
+declare const bits: Uint16Array;
 declare const tensor: Tensor;
 declare const half: Tensor<'bfloat16'>;
 declare const stored: Tensor<'float16'>;
@@ -48,6 +50,15 @@ expectType<Float32Array>()(diversityReward(floats, { prompts: 2, samples: 4, dim
 expectType<Float32Array>()(lerp(floats, floats, 0.5));
 expectType<Float32Array>()(weightedAverage([floats, floats], [0.5, 0.5], { out: floats }));
 
+// Of 16 bits, too, if it is said of which kind.
+expectType<Uint16Array>()(guidedLogits(bits, bits, 3, { vocab: 8, dtype: 'bf16' }));
+expectType<Uint16Array>()(slerp(bits, bits, 0.5, { dtype: 'f16', out: bits }));
+expectType<Uint16Array>()(weightedAverage([bits, bits], [1, 2], { dtype: 'bf16' }));
+expectType<DistillationResult<number, Float32Array, Uint16Array>>()(
+  distillationLoss(bits, bits, null, { vocab: 8, dtype: 'bf16' }),
+);
+expectType<Float32Array>()(distillationLoss(bits, bits, null, { vocab: 8, dtype: 'bf16', out: floats }).grad);
+
 // Tensors in, Tensors out, of the same element type.
 expectType<Tensor<'float32'>>()(guidedLogits(tensor, tensor, tensor));
 expectType<Tensor<'bfloat16'>>()(guidedLogits(half, half, 3));
@@ -58,6 +69,12 @@ expectType<Tensor<'float16'>>()(lerp(stored, stored, 0.5));
 expectType<Tensor<'float32'>>()(weightedAverage([tensor, tensor], [0.5, 0.5]));
 
 // What must not compile.
+// @ts-expect-error 16-bit arrays of no kind
+lerp(bits, bits, 0.5);
+// @ts-expect-error arrays of two kinds
+guidedLogits(floats, bits, 3, { vocab: 8 });
+// @ts-expect-error Tensors of two types
+guidedLogits(tensor, half, 3);
 // @ts-expect-error: the vocabulary of typed arrays is not known
 guidedLogits(floats, floats, 3);
 // @ts-expect-error: a Tensor and a typed array do not mix
