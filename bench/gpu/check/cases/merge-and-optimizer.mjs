@@ -44,17 +44,13 @@ export const mergeAndOptimizer = (at) => {
         native.weightedAverage(all(t, 'a', 1), [1]),
       ],
     },
-    ...(native.slerp
-      ? [
-          {
-            name: 'slerp',
-            inputs: { a: floats([n]), b: floats([n]) },
-            dtypes: ['float32'],
-            tolerance: 1e-5,
-            run: ({ a, b }) => [native.slerp(a, b, 0.3)],
-          },
-        ]
-      : []),
+    {
+      name: 'slerp',
+      inputs: { a: floats([n]), b: floats([n]) },
+      dtypes: ['float32'],
+      tolerance: 1e-5,
+      run: ({ a, b }) => [native.slerp(a, b, 0.3)],
+    },
     optimizer('adamw, globalNorm, clipped', true, 1),
     optimizer('adamw', false, Number.POSITIVE_INFINITY),
   ];
