@@ -1,5 +1,8 @@
 // The optimiser: the norm of all gradients together, and one AdamW step over all parameters.
 //
+// Measured (AMD EPYC with AVX2, beyond the caches, 1 and 2 threads): AdamW 1.03 and 1.7 of a copy's speed, the norm 0.80
+// and 0.84 of that of reading.
+//
 // Both take a list of tensors, so their arguments have no fixed size: the struct below, then `count` entries.
 #pragma once
 #include <cstdint>
