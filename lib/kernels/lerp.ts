@@ -1,7 +1,8 @@
 import { native } from '../native.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import { expectOptions, expectStored, expectTensor, type StoredType } from './arguments.ts';
-import { type ElementOption, elementsOf, elementType, type FloatArray, type Like, newLike } from './host-elements.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { StoredType } from './arguments.ts';
+import type { ElementOption, FloatArray, Like } from './host-elements.ts';
+import { interpolated } from './interpolated.ts';
 
 export type MergeOptions<A extends FloatArray = Float32Array> = ElementOption<A> & {
   /** Where the result goes: as long as the inputs, and either memory of its own or exactly one of them. */
@@ -34,19 +35,5 @@ export function lerp(
   weight: number,
   options: object = {},
 ): FloatArray | Tensor<StoredType> {
-  if (a instanceof Tensor) {
-    expectStored('a', a);
-    expectTensor('b', b, a.dtype);
-    expectOptions('options', options, []);
-    return new Tensor(native.lerp(a.handle, b.handle, weight), a.dtype);
-  }
-  expectOptions('options', options, ['dtype', 'out']);
-  const { dtype, out: given } = options as MergeOptions<FloatArray>;
-  const type = elementType('a', a, dtype);
-  const own = elementsOf('a', a, type);
-  const elements = { name: 'elements', size: own.length };
-  const other = elementsOf('b', b, type, elements);
-  const out = given ?? newLike(a, own.length);
-  native.lerpNow(own, other, weight, elementsOf('out', out, type, elements), type);
-  return out;
+  return interpolated({ tensors: native.lerp, now: native.lerpNow }, a, b, weight, options);
 }

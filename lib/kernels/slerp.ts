@@ -1,8 +1,9 @@
 import { native } from '../native.ts';
-import { Tensor } from '../tensor/tensor.ts';
-import { expectOptions, expectStored, expectTensor, type StoredType } from './arguments.ts';
-import { elementsOf, elementType, type FloatArray, type Like, newLike } from './host-elements.ts';
-import type { MergeArguments, MergeOptions } from './lerp.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { StoredType } from './arguments.ts';
+import type { FloatArray, Like } from './host-elements.ts';
+import { interpolated } from './interpolated.ts';
+import type { MergeArguments } from './lerp.ts';
 
 /**
  * Spherical interpolation of two arrays as flat vectors (K. Shoemake, "Animating rotation with quaternion curves",
@@ -29,19 +30,5 @@ export function slerp(
   weight: number,
   options: object = {},
 ): FloatArray | Tensor<StoredType> {
-  if (a instanceof Tensor) {
-    expectStored('a', a);
-    expectTensor('b', b, a.dtype);
-    expectOptions('options', options, []);
-    return new Tensor(native.slerp(a.handle, b.handle, weight), a.dtype);
-  }
-  expectOptions('options', options, ['dtype', 'out']);
-  const { dtype, out: given } = options as MergeOptions<FloatArray>;
-  const type = elementType('a', a, dtype);
-  const own = elementsOf('a', a, type);
-  const elements = { name: 'elements', size: own.length };
-  const other = elementsOf('b', b, type, elements);
-  const out = given ?? newLike(a, own.length);
-  native.slerpNow(own, other, weight, elementsOf('out', out, type, elements), type);
-  return out;
+  return interpolated({ tensors: native.slerp, now: native.slerpNow }, a, b, weight, options);
 }

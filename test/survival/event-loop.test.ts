@@ -1,4 +1,3 @@
-import { availableParallelism, loadavg } from 'node:os';
 import { BaseTrainer, EncoderEmbedder, Sampler, SequenceEncoder, Trainer, TransformerLM } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
 import { lateness, percentile } from '../../bench/lateness.mjs';
@@ -53,12 +52,11 @@ const WORK: [string, (goesOn: () => boolean) => Promise<void>][] = [
 
 describe('the event loop', () => {
   // Sanitizers slow down what is timed. Once more on a machine that had something else to do.
+  if (SANITIZED) console.warn('skipped: lateness under a sanitizer');
   it.skipIf(SANITIZED).each(WORK)('has its turn in 50 ms during %s', { retry: 2 }, async (_, work) => {
     const late = await lateness(work, 1.5);
     expect(late.length).toBeGreaterThan(140);
-    // A machine with more to do than processors serves everything so much later.
-    const busy = Math.max(1, loadavg()[0] as number) / availableParallelism();
-    expect(percentile(late, 0.99)).toBeLessThan(50 * Math.max(1, busy));
+    expect(percentile(late, 0.99)).toBeLessThan(50);
   });
 });
 
