@@ -2,7 +2,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CfgDistillError } from 'cfgdistill';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Attempt, adviceOnAddon } from '../lib/addon/advice.ts';
 import { inspectBinary } from '../lib/addon/binary.ts';
 import { addonCandidates } from '../lib/addon/candidates.ts';
@@ -45,6 +45,9 @@ function refusal(path: string): string {
 // The reasons are those of Linux's loader.
 if (process.platform !== 'linux') console.warn('skipped: files refused by the loader of Linux');
 describe.runIf(process.platform === 'linux')('a file that cannot be the addon is refused with the reason', () => {
+  // Which would be told about instead.
+  beforeEach(() => void vi.stubEnv('CFGDISTILL_ADDON', undefined));
+  afterAll(() => void vi.unstubAllEnvs());
   it.each<[string, () => string, RegExp]>([
     ['missing', () => join(folder, 'nothing.node'), /nothing\.node: not there;/],
     ['below a file', () => join(file('f', ''), 'a.node'), /a\.node: not there;/],

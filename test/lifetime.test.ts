@@ -31,6 +31,7 @@ describe('native lifetimes', () => {
   it('a backward pass that fails frees the gradients it has made', async () => {
     const cpu = await device('cpu');
     const w = Tensor.from(new Float32Array(4), [2, 2]);
+    await cpu.synchronize(); // operations hold memory until they have run
     const { used } = cpu.memory();
     scope(() => {
       const tape = new Tape([w]);
@@ -45,6 +46,7 @@ describe('native lifetimes', () => {
         ]),
       ).toThrow(/the tensor was disposed/);
     });
+    await cpu.synchronize();
     expect(cpu.memory().used).toBe(used);
     w.dispose();
   });

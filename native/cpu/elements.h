@@ -15,7 +15,6 @@ namespace {
 typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
 typedef HalfVec UnalignedHalfVec __attribute__((aligned(2), may_alias));
 
-typedef uint32_t UVec __attribute__((vector_size(kLanes * 4)));
 typedef UVec UnalignedUVec __attribute__((aligned(2), may_alias));
 
 /// The bits of v, rounded to those of a bf16 in the upper half of each lane; the lower half holds anything.

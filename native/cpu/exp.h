@@ -25,7 +25,7 @@ inline Vec exp_scaled(Vec d, float scale) {
   p = p * r + 2.40226477e-1f;
   p = p * r + 6.93147182e-1f;
   p = p * r + 1.0f;
-  return as_float(as_int(p) + (as_int(shifted) << 23));
+  return as_float(as_bits(p) + (as_bits(shifted) << 23));
 }
 
 }  // namespace

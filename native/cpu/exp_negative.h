@@ -19,7 +19,7 @@ inline Vec exp_reduced(Vec rounded, Vec r) {
   p = p * r + 0.49999985f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  return p * as_float((as_int(rounded) << 23) + 0x3f800000);
+  return p * as_float((as_bits(rounded) << 23) + 0x3f800000);
 }
 
 /// e^x for x ≤ 0, or above it by no more than 0.1, within 2 units in the last place; 0 for x < −87. NaN gives NaN.

@@ -13,10 +13,10 @@ inline Vec log(Vec x) {
   const Vec magnified = x * 33554432.0f;  // 2²⁵
   const IVec small = x < 1.17549435e-38f;
   const Vec normal = small ? magnified : x;
-  const IVec bits = as_int(normal);
-  constexpr int32_t kRootHalf = 0x3f3504f3;  // the bits of √½
-  const IVec k = (bits - kRootHalf) >> 23;
-  const Vec m = as_float(bits - (k << 23));
+  const UVec bits = as_bits(normal);
+  constexpr uint32_t kRootHalf = 0x3f3504f3;  // the bits of √½
+  const IVec k = (IVec)(bits - kRootHalf) >> 23;
+  const Vec m = as_float(bits - ((UVec)k << 23));
   const Vec exponent = __builtin_convertvector(k - (small & 25), Vec);
   const Vec s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
   Vec p = broadcast(0.14935869f);

@@ -22,6 +22,7 @@ constexpr int kLanes = 4;
 
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IVec __attribute__((vector_size(kLanes * 4)));
+typedef uint32_t UVec __attribute__((vector_size(kLanes * 4)));
 typedef Vec UnalignedVec __attribute__((aligned(4), may_alias));
 
 inline Vec load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
@@ -50,13 +51,16 @@ inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
 #endif
 inline Vec as_float(IVec v) { return (Vec)v; }  // same bits
 inline IVec as_int(Vec v) { return (IVec)v; }
+/// For arithmetic on the bits, which wraps.
+inline UVec as_bits(Vec v) { return (UVec)v; }
+inline Vec as_float(UVec v) { return (Vec)v; }
 
-/// Combines all lanes by halving, so in log₂(lanes) dependent steps.
-template <class Combine>
-inline float reduce(Vec v, const Combine& combine) {
-  typedef float Four __attribute__((vector_size(16)));
+/// Combines all lanes, elements E, by halving, so in log₂(lanes) dependent steps.
+template <class E, class V, class Combine>
+inline E reduce_lanes(V v, const Combine& combine) {
+  typedef E Four __attribute__((vector_size(16)));
 #if defined(__AVX512F__)
-  typedef float Eight __attribute__((vector_size(32)));
+  typedef E Eight __attribute__((vector_size(32)));
   const Eight e = combine(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
                           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
   const Four f = combine(__builtin_shufflevector(e, e, 0, 1, 2, 3), __builtin_shufflevector(e, e, 4, 5, 6, 7));
@@ -70,10 +74,10 @@ inline float reduce(Vec v, const Combine& combine) {
   return one[0];
 }
 inline float reduce_add(Vec v) {
-  return reduce(v, [](auto a, auto b) { return a + b; });
+  return reduce_lanes<float>(v, [](auto a, auto b) { return a + b; });
 }
 inline float reduce_max(Vec v) {
-  return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
+  return reduce_lanes<float>(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 inline bool any(IVec mask) {
   // As 64-bit words: the compilers turn this into a single test of the register.
@@ -102,7 +106,7 @@ inline Vec exp(Vec x) {
   p = p * r + 1.0f;
   p = p * r + 1.0f;
   // Times 2ⁿ in the exponent: p < 1 where n is 128, and p ≥ 1 where it is −126, so that all are normal numbers.
-  const Vec scaled = as_float(as_int(p) + (as_int(shifted) << 23));
+  const Vec scaled = as_float(as_bits(p) + (as_bits(shifted) << 23));
   const Vec tiny = x < kLowest ? Vec{} : scaled;
   const Vec huge = x > kHighest ? broadcast(INFINITY) : tiny;
   return x == x ? huge : x;

@@ -72,6 +72,10 @@ const ROWS: Record<string, (vocab: number) => Float32Array> = {
   'zeros of both signs': (vocab) => Float32Array.from({ length: vocab }, (_, v) => (v % 3 ? -0 : 0)),
   'mostly −∞': (vocab) =>
     randomFloats(new Random(vocab), vocab, 2).map((z, v) => (v % 97 === vocab % 97 || v === vocab - 1 ? z : -Infinity)),
+  // The first thresholds come from a sample of every so many vectors: here it sees nothing of the rest, or more of it.
+  'little in the sample': (vocab) =>
+    randomFloats(new Random(vocab), vocab, 2).map((z, v) => (v % 64 < 16 ? z - 20 : z)),
+  'much in the sample': (vocab) => randomFloats(new Random(vocab), vocab, 2).map((z, v) => (v % 64 < 16 ? z + 6 : z)),
   'far from 0': (vocab) => randomFloats(new Random(vocab), vocab, 4).map((z) => z + 3000),
 };
 

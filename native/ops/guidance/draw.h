@@ -9,7 +9,8 @@
 #include "cpu/scratch.h"
 #include "ops/guidance/guidance.h"
 #include "ops/guidance/logit_row.h"
-#include "ops/guidance/select.h"
+#include "ops/guidance/largest.h"
+#include "ops/guidance/nucleus.h"
 #include "ops/random/philox.h"
 
 namespace cfgd::CFGD_ISA {
@@ -91,17 +92,30 @@ inline float weigh(const float* block, float* weights, float best, float scale, 
   return reduce_add(sums[0] + sums[1]);
 }
 
-/// The first of n places at which the running sum of weights passes `target`; never one of weight 0. Where rounding leaves
-/// the sum short, it is the last place with a weight; −1 if there is none.
-template <class Weight>
-inline int64_t invert(int64_t n, double target, const Weight& weight_of) {
+/// The first place of a block of weights at which their running sum passes `target`; never one of weight 0. Where rounding
+/// leaves the sum short, it is the last place with a weight; −1 if there is none.
+template <int64_t n>
+inline int64_t invert(const float* weights, double target) {
+  constexpr int64_t kGroup = 2 * kLanes > 32 ? 2 * kLanes : 32;
+  int64_t chosen = -1;
+  double left = 0;
+  for (int64_t begin = 0; begin < n; begin += kGroup) {
+    Vec sum = {};
+    for (int64_t i = begin; i < begin + kGroup; i += kLanes) sum += load(weights + i);
+    const double mass = reduce_add(sum);
+    if (mass == 0) continue;
+    chosen = begin;
+    left = target;
+    if (target < mass) break;
+    target -= mass;
+  }
+  if (chosen < 0) return -1;
   int64_t place = -1;
-  for (int64_t i = 0; i < n; i++) {
-    const double weight = weight_of(i);
-    if (weight == 0) continue;
+  for (int64_t i = chosen; i < chosen + kGroup; i++) {
+    if (weights[i] == 0) continue;
     place = i;
-    target -= weight;
-    if (target < 0) break;
+    left -= weights[i];
+    if (left < 0) break;
   }
   return place;
 }
@@ -211,7 +225,7 @@ class RowDraw {
     again(chosen, block);
     weigh<kBlock>(block, block, sums[chosen].best, draw_.scale, {});
     mass_of(sums[chosen]);
-    const int64_t token = chosen * kBlock + invert(kBlock, left, [&](int64_t i) { return block[i] * factor; });
+    const int64_t token = chosen * kBlock + invert<kBlock>(block, left / factor);
     drawn = {static_cast<int32_t>(token), draw_.log_prob(logit(token), best, total)};
     return {};
   }
@@ -236,28 +250,26 @@ class RowDraw {
     const bool coarse = blocks >= 4 * k && blocks % kLanes == 0;
     const Cut cut = cut_at(coarse ? largest_in : maxima_of, coarse ? blocks : blocks * kMaxima, best, k, k + k / 4);
     const float bound = cut.at > -INFINITY ? cut.at : of_key(key_of(-INFINITY) + 1);
-    int64_t candidates = 0, room = 0;
+    int64_t room = kBlock;
     for (int64_t b = 0; b < blocks; b++) room += largest_in[b] >= bound ? kBlock : 0;
     float* logits = space_.values.get<float>(room);
     int32_t* tokens = space_.tokens.get<int32_t>(room);
+    Found candidates{logits, {tokens}};
     for (int64_t b = 0; b < blocks; b++) {
       ahead_in_next_row(b).fetch(0, kBlock);
       if (!(largest_in[b] >= bound)) continue;
       const float* block = combined + b * step;
       if (!step) again(b, combined);
-      for_each_where(
-          block, kBlock, [&](Vec x) { return x >= bound; },
-          [&](int64_t i) {
-            logits[candidates] = block[i];
-            tokens[candidates++] = static_cast<int32_t>(b * kBlock + i);
-          });
+      for (int64_t i = 0; i < kBlock; i += kLanes) {
+        const Vec x = load(block + i);
+        candidates.add(x, places_from(b * kBlock + i), x >= bound);
+      }
     }
-    for (int64_t i = candidates; i < padded(candidates); i++) logits[i] = -INFINITY;
-    const int64_t n = keep_largest(logits, tokens, candidates, best, k);
+    for (int64_t i = candidates.count(); i < padded(candidates.count()); i++) logits[i] = -INFINITY;
+    const int64_t n = keep_largest(logits, tokens, candidates.count(), best, k);
     const int64_t whole = (n + kBlock - 1) / kBlock * kBlock;
     for (int64_t i = n; i < whole; i++) logits[i] = -INFINITY;
-    float* sums = space_.sums.get<float>(whole / kBlock);
-    double total = 0;
+    double *sums = space_.sums.get<double>(whole / kBlock), total = 0;
     for (int64_t at = 0; at < whole; at += kBlock)
       total += sums[at / kBlock] = weigh<kBlock>(logits + at, logits + at, best, draw_.scale, {});
     return draw_weighed(logits, sums, whole, 1, total, best, [&](int64_t place) { return tokens[place]; }, drawn);
@@ -266,7 +278,8 @@ class RowDraw {
   /// Top-p of the whole row.
   Flaw draw_of_mass(Drawn& drawn) {
     const int64_t blocks = row_.blocks();
-    float *weights = space_.values.get<float>(blocks * kBlock), *sums = space_.sums.get<float>(blocks);
+    float* weights = space_.values.get<float>(blocks * kBlock);
+    double* sums = space_.sums.get<double>(blocks);
     alignas(64) float block[kBlock];
     // Weights are relative to a logit somewhat above those of the first block. In the rare row that goes far beyond it
     // they are made again, relative to the largest.
@@ -298,43 +311,37 @@ class RowDraw {
   /// Draws from n weights, whole blocks of them, of which the sums are given. Weights are relative to that of a logit
   /// `reference`; token_at tells the token at a place.
   template <class TokenAt>
-  Flaw draw_weighed(const float* values, float* sums, int64_t n, float largest, double total, float reference,
+  Flaw draw_weighed(const float* values, double* sums, int64_t n, float largest, double total, float reference,
                     const TokenAt& token_at, Drawn& drawn) {
     const int64_t blocks = n / kBlock;
     Kept kept;
     if (draw_.top_p < 1) {
       const double p = draw_.top_p;
       kept = keep_mass(values, n, largest, total, (p - 1e-6 * p * (1 - p)) * total, space_.bracket, sums,
-                       [&](int64_t place) { return logit(token_at(place)); });
+                       [&](int64_t place) { return logit(token_at(place)); },
+                       [&](int64_t b) { ahead_in_next_row(b).fetch(0, kBlock); });
       total = 0;
-      for (int64_t b = 0; b < blocks; b++) {
-        total += sums[b];
-        ahead_in_next_row(b).fetch(0, kBlock);
-      }
-      for (int64_t e = 0; e < kept.extras; e++) total += values[kept.places[e]];
+      for (int64_t b = 0; b < blocks; b++) total += sums[b];
     }
     // The block, and then the place in it, at which the running sum passes the target.
     double target = draw_.uniform * total, left = 0;
-    int64_t chosen = 0, extra = 0, first_extra = 0;
+    int64_t chosen = 0;
     for (int64_t b = 0; b < blocks; b++) {
-      const int64_t first = extra;
-      double mass = sums[b];
-      for (; extra < kept.extras && kept.places[extra] < (b + 1) * kBlock; extra++) mass += values[kept.places[extra]];
-      if (mass == 0) continue;
+      if (sums[b] == 0) continue;
       chosen = b;
-      first_extra = first;
       left = target;
-      if (target < mass) break;
-      target -= mass;
+      if (target < sums[b]) break;
+      target -= sums[b];
     }
-    extra = first_extra;
     const int64_t begin = chosen * kBlock;
-    const int64_t place = begin + invert(kBlock, left, [&](int64_t i) {
-      const bool is_extra = extra < kept.extras && kept.places[extra] == begin + i;
-      extra += is_extra;
-      return is_extra || values[begin + i] >= kept.from ? values[begin + i] : 0.0f;
-    });
-    const int32_t token = token_at(place);
+    alignas(64) float block[kBlock];
+    for (int64_t i = 0; i < kBlock; i += kLanes) {
+      const Vec w = load(values + begin + i);
+      store(block + i, as_float(as_int(w) & (w >= kept.from)));
+    }
+    for (int64_t e = 0; e < kept.extras; e++)
+      if (kept.places[e] / kBlock == chosen) block[kept.places[e] - begin] = kept.values[e];
+    const int32_t token = token_at(begin + invert<kBlock>(block, left));
     drawn = {token, draw_.log_prob(logit(token), reference, total)};
     return {};
   }
