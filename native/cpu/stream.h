@@ -14,7 +14,7 @@ namespace {
 
 /// Bytes that an operation reads and writes from which on it had better stream what it writes.
 constexpr int64_t kStreamedBytes = 32 << 20;
-constexpr uint64_t kLine = 64;
+constexpr int64_t kLine = 64;
 
 /// `p` is aligned to what is written; lines of memory are to be written whole, in order.
 inline void stream_vector(void* p, Vec v) {
@@ -63,11 +63,15 @@ inline void finish_streaming() {
 #endif
 }
 
+/// How many elements are written at a time where lines are to be written whole: those of a line, or of a vector.
+template <class T>
+constexpr int64_t kOfLine = kLine / static_cast<int64_t>(sizeof(T)) > kLanes ? kLine / static_cast<int64_t>(sizeof(T)) : kLanes;
+
 /// How many elements come before the first whole line of memory, n at most.
 template <class T>
 inline int64_t before_line(const T* p, int64_t n) {
-  const auto skew = static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) % kLine);
-  const int64_t head = skew ? (static_cast<int64_t>(kLine) - skew) / static_cast<int64_t>(sizeof(T)) : 0;
+  const auto skew = static_cast<int64_t>(reinterpret_cast<uintptr_t>(p) % static_cast<uint64_t>(kLine));
+  const int64_t head = skew ? (kLine - skew) / static_cast<int64_t>(sizeof(T)) : 0;
   return head < n ? head : n;
 }
 

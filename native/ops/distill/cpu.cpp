@@ -15,6 +15,7 @@ int64_t rows_per_chunk(int64_t vocab) { return vocab >= kElementsPerChunk ? 1 : 
 struct RowWeights {
   float weight, coefficient;
   int64_t token;
+  bool streamed;  // whether the gradient is
 };
 
 /// Writes the outputs of row r and adds its part of the loss.
@@ -39,7 +40,7 @@ Flaw distill_row(const DistillationLoss<T>& a, G* grad, int64_t r, const RowWeig
       (static_cast<double>(widened(row.student[w.token])) - row.largest.student) * row.inverse;
   DistillGradient<kind, T> gradient{row, w.weight, w.coefficient, a.temperature};
   const RowResult result = gradient.finish(a.jsd_weight);
-  gradient.write(grad + at, w.coefficient != 0 ? w.token : -1);
+  gradient.write(grad + at, w.coefficient != 0 ? w.token : -1, w.streamed);
   a.per_token[r] = static_cast<float>(result.divergence);
   a.entropy[r] = static_cast<float>(result.entropy);
   loss += w.weight * result.divergence;
@@ -49,7 +50,8 @@ Flaw distill_row(const DistillationLoss<T>& a, G* grad, int64_t r, const RowWeig
 
 template <class T, class G>
 Flaw distill_row(const DistillationLoss<T>& a, G* grad, int64_t r, double& loss) {
-  const RowWeights w{a.weights ? a.weights[r] : 1, a.tokens ? a.coefficients[r] : 0, a.tokens ? a.tokens[r] : 0};
+  const bool streamed = a.rows * a.vocab * static_cast<int64_t>(3 * sizeof(T) + sizeof(G)) >= kStreamedBytes;
+  const RowWeights w{a.weights ? a.weights[r] : 1, a.tokens ? a.coefficients[r] : 0, a.tokens ? a.tokens[r] : 0, streamed};
   if (w.weight - w.weight != 0) return {"weights", "a finite number", -1, w.weight};
   if (w.coefficient - w.coefficient != 0) return {"policy.coefficients", "a finite number", -1, w.coefficient};
   if (w.token < 0 || w.token >= a.vocab)
@@ -77,6 +79,7 @@ int32_t distillation_loss(const DistillationLoss<T>& a, const Parallel& parallel
     for (int64_t r = begin; r < end; r++)
       if (const Flaw flaw = a.wide_grad ? distill_row(a, a.wide_grad, r, loss) : distill_row(a, a.grad, r, loss))
         fault.note(r, flaw);
+    finish_streaming();
     losses[begin / grain] = loss;
   });
   double loss = 0;

@@ -1,6 +1,7 @@
 // One row of the distillation loss, from its sums on: the results and the gradient. Included only from per-ISA files (see
 // cpu/kernel.h). Formulas: distill.h.
 #pragma once
+#include "cpu/stream.h"
 #include "ops/distill/row.h"
 
 namespace cfgd::CFGD_ISA {
@@ -60,15 +61,22 @@ struct DistillGradient {
   }
 
   /// Writes the gradient, which may be over the inputs: they are no longer needed. The blocks that are still in the
-  /// nearest cache come first.
+  /// nearest cache come first. `streamed`: past the cache.
   template <class G>
-  void write(G* grad, int64_t token) const {
+  void write(G* grad, int64_t token, bool streamed) const {
     for (int64_t b = DistillRow<T>::blocks_of(row.vocab) - 1; b >= 0; b--) {
       const int64_t begin = b * kBlock, end = begin + kBlock < row.vocab ? begin + kBlock : row.vocab;
       const BlockGradient<kind> block = of_block(b);
       const float *const own = row.own, *const work = kind == Divergence::forward ? row.other : row.difference;
       const auto at = [&](int64_t i, auto io) { io.store(grad + i, block(load(own + i), load(work + i))); };
-      for_each_vector(begin, end, at);
+      int64_t i = begin;
+      if (streamed) {
+        i += before_line(grad + begin, end - begin);
+        for_each_vector(begin, i, at);
+        for (; i + kOfLine<G> <= end; i += kOfLine<G>)
+          for (int64_t k = i; k < i + kOfLine<G>; k += kLanes) stream(grad + k, block(load(own + k), load(work + k)));
+      }
+      for_each_vector(i, end, at);
       if (token < begin || token >= end) continue;
       // In float32, so that at p = 1 it cancels the policy's part exactly.
       const Vec whole = block(broadcast(own[token]), broadcast(work[token]));

@@ -9,6 +9,7 @@
 #pragma once
 #include "cpu/exp.h"
 #include "cpu/log.h"
+#include "cpu/prefetch.h"
 #include "cpu/scratch.h"
 #include "ops/distill/distill.h"
 #include "ops/guidance/combine.h"
@@ -92,6 +93,11 @@ struct DistillRow {
     if (largest.student == -INFINITY)
       return {"student", "a token that is finite in student, cond and uncond", -1, 0, "none"};
     return {};
+  }
+
+  /// The inputs `elements` behind this row's first ones: of the row itself or of the next.
+  Ahead<3> ahead(int64_t elements) const {
+    return Ahead<3>::behind<T>({student, cond, guidance.guided ? uncond : cond}, elements);
   }
 
   bool supports(int64_t token) const {
@@ -194,10 +200,11 @@ struct DistillRow {
     float* const to = kind == Divergence::forward ? other : difference;
     float* const to_other = other;
     const float factor = scale, lowest = temperature < 1e8f ? -1e30f * temperature : -3e38f;
+    const Ahead<3> next = ahead(kBlock);
     for (int64_t at = begin; at < end; at += kPart) {
       const int64_t stop = at + kPart < end ? at + kPart : end;
       Vec total[4] = {};
-      for_each_vector(at, stop, [&](int64_t i, auto io) {
+      const auto take = [&](int64_t i, auto io) {
         const Vec g = load(guided + (i - begin));
         Vec z = io.load(from + i, kFar) - z_top, q = g - g_top;
         Vec ez, eg;
@@ -219,7 +226,13 @@ struct DistillRow {
         store(to_own + i, ez);
         store(to + i, kind == Divergence::forward ? eg : apart);
         if (kind == Divergence::jsd) store(to_other + i, eg);
-      });
+      };
+      int64_t line = at;
+      for (; line + kOfLine<T> <= stop; line += kOfLine<T>) {
+        next.fetch(line, line + kOfLine<T>);
+        for (int64_t i = line; i < line + kOfLine<T>; i += kLanes) take(i, Whole{});
+      }
+      for_each_vector(line, stop, take);
       sums.student += reduce_add(total[0]);
       sums.teacher += reduce_add(total[1]);
       sums.moment += reduce_add(total[2]);

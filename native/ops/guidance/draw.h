@@ -6,6 +6,7 @@
 // for the k-th largest logit, and the few blocks with tokens above it are combined again. Top-p keeps the row's weights.
 #pragma once
 #include "cpu/exp.h"
+#include "cpu/prefetch.h"
 #include "cpu/scratch.h"
 #include "ops/guidance/guidance.h"
 #include "ops/guidance/logit_row.h"
@@ -55,27 +56,13 @@ struct Draw {
   }
 };
 
-/// Memory of both branches that will be read soon; none by default.
-struct Ahead {
-  const char *cond = nullptr, *uncond = nullptr;
-  int64_t element_bytes = 0;
-
-  /// The cache lines of elements [begin, end).
-  void fetch(int64_t begin, int64_t end) const {
-    for (int64_t at = begin * element_bytes; at < end * element_bytes; at += 64) {
-      __builtin_prefetch(cond + at, 0, 2);
-      __builtin_prefetch(uncond + at, 0, 2);
-    }
-  }
-};
-
 /// The sum of the weights of a block of logits, 1 for `best`; the weights themselves go to `weights`, which
 /// may be null or the block itself. Half of a lane's
 /// share is added up in turn, then the halves and the lanes.
 ///
 /// Meanwhile the memory at `ahead`, a block's worth of branches, is fetched.
 template <int64_t n>
-inline float weigh(const float* block, float* weights, float best, float scale, const Ahead& ahead) {
+inline float weigh(const float* block, float* weights, float best, float scale, const Ahead<2>& ahead) {
   constexpr int kSums = 2;
   static_assert(n % (kSums * kLanes) == 0);
   const Vec largest = broadcast(best);
@@ -157,15 +144,12 @@ class RowDraw {
     row_.combine(block * kBlock, logits, unused);
   }
   /// A block of this row, or of what follows it in memory, mostly the next row.
-  Ahead ahead(int64_t block) const {
-    const auto at = [&](const T* branch) {  // not within an array, perhaps, hence no pointer's arithmetic
-      return reinterpret_cast<const char*>(reinterpret_cast<uintptr_t>(branch) + block * kBlock * sizeof(T));
-    };
-    return {at(row_.cond), at(row_.guidance.guided ? row_.uncond : row_.cond), sizeof(T)};
+  Ahead<2> ahead(int64_t block) const {
+    return Ahead<2>::behind<T>({row_.cond, row_.guidance.guided ? row_.uncond : row_.cond}, block * kBlock);
   }
   /// While nothing is read from this row any more: as much of the next one as stays in the second-level cache.
-  Ahead ahead_in_next_row(int64_t block) const {
-    return block < kKeptBlocks ? ahead(row_.blocks() + block) : Ahead{};
+  Ahead<2> ahead_in_next_row(int64_t block) const {
+    return block < kKeptBlocks ? ahead(row_.blocks() + block) : Ahead<2>{};
   }
   float logit(int64_t token) const {
     IVec unused = {};
