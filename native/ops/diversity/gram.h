@@ -5,7 +5,7 @@
 // products. Of Σ |a_k b_k|, each of the 32 additions in a lane can cost 2⁻²⁴, and so can the lanes' sum:
 // |error| ≤ 37 · 2⁻²⁴ Σ |a_k b_k| (AVX2) ≤ 2.3e-6 |a| |b| however long the rows; some 1e-7 in practice.
 #pragma once
-#include "cpu/simd.h"
+#include "cpu/prefetch.h"
 
 namespace cfgd::CFGD_ISA {
 namespace {
@@ -16,9 +16,10 @@ constexpr int64_t kPart = 32 * kLanes;
 constexpr int kTileRows = 4, kTileOthers = 3;
 
 /// totals[r · stride + c] += Σ_k a[r · step + k] · b[c · step + k], k < n ≤ kPart; with `diagonal`, where b is a, only
-/// c ≥ r.
+/// c ≥ r. Meanwhile the memory that lies `ahead` elements behind that of a is fetched, if it is not 0.
 template <int R, int C, bool diagonal>
-void add_products(const float* a, const float* b, int64_t step, int64_t n, double* totals, int64_t stride) {
+void add_products(const float* a, const float* b, int64_t step, int64_t n, double* totals, int64_t stride,
+                  int64_t ahead = 0) {
   Vec sums[R][C] = {};
   const auto add = [&](const auto& get) {
     Vec x[R];
@@ -33,7 +34,14 @@ void add_products(const float* a, const float* b, int64_t step, int64_t n, doubl
     }
   };
   int64_t k = 0;
-  for (; k + kLanes <= n; k += kLanes) add([&](const float* p) { return load(p + k); });
+  const auto add_whole = [&] { add([&](const float* p) { return load(p + k); }); };
+  if (ahead) {
+    for (; k + kOfLine<float> <= n;) {
+      for (int r = 0; r < R; r++) fetch(a + r * step + ahead + k);
+      for (int64_t v = 0; v < kOfLine<float>; v += kLanes, k += kLanes) add_whole();
+    }
+  }
+  for (; k + kLanes <= n; k += kLanes) add_whole();
   if (k < n) add([&](const float* p) { return load_part(p + k, static_cast<int>(n - k), 0); });
 #pragma GCC unroll 4
   for (int r = 0; r < R; r++)
@@ -44,8 +52,9 @@ void add_products(const float* a, const float* b, int64_t step, int64_t n, doubl
 
 /// The products of `R` rows with themselves and with all that follow.
 template <int R>
-void add_line(const float* rows, int64_t step, int64_t count, int64_t n, double* totals, int64_t stride) {
-  add_products<R, R, true>(rows, rows, step, n, totals, stride);
+void add_line(const float* rows, int64_t step, int64_t count, int64_t n, double* totals, int64_t stride,
+              int64_t ahead) {
+  add_products<R, R, true>(rows, rows, step, n, totals, stride, ahead);
   for (int64_t c = R; c < count;) {
     const int64_t left = count - c;
     const float* others = rows + c * step;
@@ -63,8 +72,9 @@ void add_line(const float* rows, int64_t step, int64_t count, int64_t n, double*
 }
 
 /// totals[i · stride + j] = Σ_k rows[i · n + k] · rows[j · n + k] for i < lines and i ≤ j < count, where all `count` rows
-/// follow each other. What is left of the diagonal is undefined.
-inline void products(const float* rows, int64_t count, int64_t lines, int64_t n, double* totals, int64_t stride) {
+/// follow each other. What is left of the diagonal is undefined. For `ahead` see above.
+inline void products(const float* rows, int64_t count, int64_t lines, int64_t n, double* totals, int64_t stride,
+                     int64_t ahead = 0) {
   std::memset(totals, 0, sizeof(double) * static_cast<uint64_t>(lines * stride));
   for (int64_t k = 0; k < n; k += kPart) {
     const int64_t part = k + kPart < n ? kPart : n - k;
@@ -72,10 +82,10 @@ inline void products(const float* rows, int64_t count, int64_t lines, int64_t n,
       const float* at = rows + i * n + k;
       double* to = totals + i * stride + i;
       switch (lines - i) {
-        case 1: add_line<1>(at, n, count - i, part, to, stride); break;
-        case 2: add_line<2>(at, n, count - i, part, to, stride); break;
-        case 3: add_line<3>(at, n, count - i, part, to, stride); break;
-        default: add_line<4>(at, n, count - i, part, to, stride);
+        case 1: add_line<1>(at, n, count - i, part, to, stride, ahead); break;
+        case 2: add_line<2>(at, n, count - i, part, to, stride, ahead); break;
+        case 3: add_line<3>(at, n, count - i, part, to, stride, ahead); break;
+        default: add_line<4>(at, n, count - i, part, to, stride, ahead);
       }
     }
   }
