@@ -4,6 +4,7 @@ import { EncoderEmbedder, type Point, type Report, Sampler, SequenceEncoder, Tra
 import { type ChordPrompt, ChordTask } from 'cfgdistill/tasks/chords';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run, start, temporaryFolder } from './cli/command.ts';
+import { SANITIZED } from './support/sanitized.ts';
 
 const SEED = 5;
 const { folder, remove } = temporaryFolder();
@@ -48,20 +49,23 @@ let printed: Record<string, unknown>;
 let interruptions: Interrupted[];
 const task = new ChordTask({ seed: SEED });
 
-beforeAll(async () => {
-  const [whole] = await Promise.all([
-    run(folder, ...demo('whole', '--json')),
-    (async () => {
-      interruptions = [await interruptedAfter('parts', null), await interruptedAfter('parts', 'distilled-0')];
-      const { code, stderr } = await run(folder, ...demo('parts', '--quiet'));
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    })(),
-  ]);
-  expect({ code: whole.code, stderr: whole.stderr }).toEqual({ code: 0, stderr: '' });
-  printed = JSON.parse(whole.stdout) as Record<string, unknown>;
-  report = readJson<Report>('whole', 'report.json');
-  samples = readJson<Samples>('whole', 'samples.json');
-}, 240_000);
+beforeAll(
+  async () => {
+    const [whole] = await Promise.all([
+      run(folder, ...demo('whole', '--json')),
+      (async () => {
+        interruptions = [await interruptedAfter('parts', null), await interruptedAfter('parts', 'distilled-0')];
+        const { code, stderr } = await run(folder, ...demo('parts', '--quiet'));
+        expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      })(),
+    ]);
+    expect({ code: whole.code, stderr: whole.stderr }).toEqual({ code: 0, stderr: '' });
+    printed = JSON.parse(whole.stdout) as Record<string, unknown>;
+    report = readJson<Report>('whole', 'report.json');
+    samples = readJson<Samples>('whole', 'samples.json');
+  },
+  SANITIZED ? 1_200_000 : 240_000,
+);
 
 function mean(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0) / values.length;
