@@ -29,6 +29,11 @@ export interface BaseTrainerOptions {
   batchSize?: number;
   /** Rows per forward and backward pass; bounds the memory and changes nothing else. Default: all. */
   rowsPerMicrobatch?: number;
+  /**
+   * Whether a batch takes rows of similar length, so that little of it is padding: batches are then less random. Default
+   * false.
+   */
+  groupByLength?: boolean;
   /** Integer of [0, 2^53). Default 0. */
   seed?: number;
 }
@@ -59,7 +64,7 @@ export class BaseTrainer {
 
   /** @throws ValueError naming the first option that is wrong */
   constructor(options: BaseTrainerOptions) {
-    const { promptDropout = 0.15, batchSize = 128, seed = 0, rows, model, noPrompt } = options;
+    const { promptDropout = 0.15, batchSize = 128, groupByLength = false, seed = 0, rows, model, noPrompt } = options;
     const { rowsPerMicrobatch = batchSize } = options;
     if (!(promptDropout >= 0 && promptDropout <= 1)) {
       throw new ValueError(`promptDropout: expected a number in [0, 1], got ${promptDropout}`, 'promptDropout');
@@ -75,13 +80,14 @@ export class BaseTrainer {
       checkTokens(prompt, model.vocabularySize, `rows[${i}].prompt`);
       checkTokens(tokens, model.vocabularySize, `rows[${i}].tokens`);
     });
-    this.options = { ...options, promptDropout, batchSize, rowsPerMicrobatch, seed };
+    this.options = { ...options, promptDropout, batchSize, rowsPerMicrobatch, groupByLength, seed };
     this.#optimizer = new Optimizer(model.parameters(), options.optimizer);
     this.#passes = new RecordedPasses({
       place: (inputs) => new PlacedCompletions(inputs, model, deviceOfModel(model)),
       run: (placed) => this.#run(placed),
     });
-    this.#epochs = new Epochs(rows.length, seed);
+    const sizes = rows.map(({ tokens }) => tokens.length);
+    this.#epochs = new Epochs(rows.length, seed, groupByLength ? { sizes, batchSize } : undefined);
     this.#width = widthOf(
       rows.map(({ prompt }) => prompt),
       [noPrompt],
@@ -174,8 +180,8 @@ export class BaseTrainer {
 
   /** Writes the training state to one file, atomically. */
   save(path: string): Promise<void> {
-    const { optimizer, promptDropout, batchSize, rowsPerMicrobatch, seed } = this.options;
-    const options = { optimizer, promptDropout, batchSize, rowsPerMicrobatch, seed };
+    const { optimizer, promptDropout, batchSize, rowsPerMicrobatch, groupByLength, seed } = this.options;
+    const options = { optimizer, promptDropout, batchSize, rowsPerMicrobatch, groupByLength, seed };
     return saveTraining(path, { kind: KIND, options }, this.options.model.parameters(), this.#optimizer);
   }
 
