@@ -109,8 +109,8 @@ export function addNoise(
   let noiseEnergy = 0;
   for (let at = 0; at < noise.length; at += 2) {
     // Box and Muller's two from two uniform numbers, the first of which is in (0, 1].
-    const radius = Math.sqrt(-2 * Math.log(1 - random.uniform()));
-    const angle = 2 * Math.PI * random.uniform();
+    const radius = Math.sqrt(-2 * Math.log((random.word() + 1) / 2 ** 32));
+    const angle = (2 * Math.PI * random.word()) / 2 ** 32;
     noise[at] = radius * Math.cos(angle);
     if (at + 1 < noise.length) noise[at + 1] = radius * Math.sin(angle);
   }
@@ -119,5 +119,7 @@ export function addNoise(
     noiseEnergy += noise[at]! ** 2;
   }
   const gain = noiseEnergy === 0 ? 0 : Math.sqrt(signalEnergy / noiseEnergy / 10 ** (decibels / 10));
-  return Float32Array.from(waveform, (sample, at) => sample + gain * noise[at]!);
+  const out = new Float32Array(waveform.length);
+  for (let at = 0; at < out.length; at++) out[at] = waveform[at]! + gain * noise[at]!;
+  return out;
 }

@@ -47,6 +47,9 @@ const MOST_FONT_BYTES = 2 ** 31;
 const BLOCK = 512;
 /** How long the last notes may fade, in seconds. */
 const TAIL = 4;
+/** In seconds, of the end. */
+const FADE = 0.02;
+/** Of a note of loudness 1. */
 const VELOCITY = 100;
 
 /**
@@ -85,28 +88,36 @@ export async function renderSoundFont(
   const right = hostArray('float32', length, `${Math.ceil(length / sampleRate)} seconds of sound`);
   let now = 0;
   let breath = 0;
-  const renderTo = async (end: number, whileSounding: boolean) => {
-    while (now < end && !(whileSounding && processor.voiceCount === 0)) {
-      const count = Math.min(BLOCK, end - now);
-      processor.process(left, right, now, count);
-      now += count;
-      if (now - breath < sampleRate) continue;
-      breath = now;
-      await setImmediate();
-      signal?.throwIfAborted();
-    }
+  const render = async (count: number) => {
+    processor.process(left, right, now, count);
+    now += count;
+    if (now - breath < sampleRate) return;
+    breath = now;
+    await setImmediate();
+    signal?.throwIfAborted();
   };
   for (const { at, pitch, velocity } of events) {
-    await renderTo(at, false);
+    while (now < at) await render(Math.min(BLOCK, at - now));
     if (velocity > 0) processor.noteOn(0, pitch, velocity);
     else processor.noteOff(0, pitch);
   }
-  await renderTo(length, true);
+  // Reverberation goes on after the last voice.
+  let quiet = false;
+  while (now < length && !(quiet && processor.voiceCount === 0)) {
+    const begin = now;
+    await render(Math.min(BLOCK, length - now));
+    quiet = left.subarray(begin, now).every(isQuiet) && right.subarray(begin, now).every(isQuiet);
+  }
   const samples = left.slice(0, now);
   for (let at = 0; at < now; at++) samples[at] = (samples[at]! + right[at]!) / 2;
   normalisePeak(samples, peak);
+  // What sounds longer than the tail is let fade, so that it does not end in a click.
+  const fade = Math.min(now, Math.ceil(FADE * sampleRate));
+  for (let at = 0; at < fade; at++) samples[now - 1 - at]! *= at / fade;
   return samples;
 }
+
+const isQuiet = (sample: number) => Math.abs(sample) < 1e-4;
 
 interface Event {
   /** In samples. */
