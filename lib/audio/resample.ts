@@ -78,7 +78,10 @@ class Interpolation {
     const end = Math.min(this.taps, waveform.length - begin);
     let tap = Math.max(0, -begin);
     // Four sums, so that an addition need not wait for the one before.
-    let [a, b, c, d] = [0, 0, 0, 0];
+    let a = 0;
+    let b = 0;
+    let c = 0;
+    let d = 0;
     for (; tap + 3 < end; tap += 4) {
       a += weights[tap]! * waveform[begin + tap]!;
       b += weights[tap + 1]! * waveform[begin + tap + 1]!;
