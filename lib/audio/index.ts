@@ -19,6 +19,6 @@ export {
   type SynthesiserOptions,
   synthesise,
 } from './synthesiser.ts';
-export { type Partial, TONES, type Tone, type ToneName } from './tones.ts';
+export { TONES, type Tone, type ToneName, type TonePartial } from './tones.ts';
 export { readWav, type WavOptions, wavBytes, writeWav } from './wav.ts';
 export type { Sound, WavEncoding } from './wav-format.ts';

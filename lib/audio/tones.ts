@@ -1,5 +1,5 @@
 /** One partial of a tone: a sine of `ratio` times the note's frequency. */
-export interface Partial {
+export interface TonePartial {
   readonly ratio: number;
   /** Relative to the tone's other partials. */
   readonly amplitude: number;
@@ -13,7 +13,7 @@ export interface Tone {
   /** In seconds, of the fall after the note's end. */
   readonly release: number;
   /** The partials of a note of this frequency, in hertz. */
-  partials(frequency: number): readonly Partial[];
+  partials(frequency: number): readonly TonePartial[];
 }
 
 const PARTIALS = 12;
