@@ -32,6 +32,8 @@ const ASSETS = ['.css', '.client.js'];
 const COMPILED = ['.js', '.js.map', '.d.ts'];
 const WRAPPER = ['.mjs', '.d.mts'];
 const URL_NAME = 'importMetaUrl';
+/** Stands for the import() of a package while modules are made CommonJS; as long as 'import', for the source map. */
+const IMPORT_NAME = '$mport';
 
 /** Paths of all files under a folder, relative to it, sorted. */
 function filesUnder(folder) {
@@ -75,18 +77,32 @@ function compile(name) {
   const output = join(dist, name.replace(/\.ts$/, '.js'));
   mkdirSync(dirname(output), { recursive: true });
   // On the first line, so that those of the source map stay.
-  writeFileSync(output, outputText.replace('"use strict";', `"use strict";${url}`));
+  const code = outputText.replaceAll(`${IMPORT_NAME}(`, 'import(');
+  writeFileSync(output, code.replace('"use strict";', `"use strict";${url}`));
   writeFileSync(`${output}.map`, sourceMapText);
 }
 
-/** Replaces import.meta.url by a variable. */
+/**
+ * Replaces import.meta.url by a variable. Of import(), only those of our own files become require(): packages may be ES
+ * modules.
+ */
 function locating(context) {
   const visit = (node) => {
+    if (isPackageImport(node)) {
+      const load = context.factory.createIdentifier(IMPORT_NAME);
+      return context.factory.updateCallExpression(node, load, undefined, node.arguments);
+    }
     if (ts.isPropertyAccessExpression(node) && ts.isMetaProperty(node.expression) && node.name.text === 'url')
       return context.factory.createIdentifier(URL_NAME);
     return ts.visitEachChild(node, visit, context);
   };
   return (file) => ts.visitNode(file, visit);
+}
+
+function isPackageImport(node) {
+  if (!ts.isCallExpression(node) || node.expression.kind !== ts.SyntaxKind.ImportKeyword) return false;
+  const [name] = node.arguments;
+  return !(name && ts.isStringLiteral(name) && name.text.startsWith('.'));
 }
 
 /** Declarations keep the endings of the sources, which are not in the package. */
