@@ -1,5 +1,12 @@
 /** What went wrong, as a stable string for programs. */
-export type ErrorCode = 'ERR_SHAPE' | 'ERR_DTYPE' | 'ERR_VALUE' | 'ERR_DEVICE' | 'ERR_OUT_OF_MEMORY' | 'ERR_CHECKPOINT';
+export type ErrorCode =
+  | 'ERR_SHAPE'
+  | 'ERR_DTYPE'
+  | 'ERR_VALUE'
+  | 'ERR_DEVICE'
+  | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_CHECKPOINT'
+  | 'ERR_DEPENDENCY';
 
 /**
  * Base class of every error this library throws on purpose. `code` is stable; `argument` names the argument (or the
@@ -56,5 +63,12 @@ export class OutOfMemoryError extends CfgDistillError {
 export class CheckpointError extends CfgDistillError {
   constructor(message: string, argument?: string, options?: ErrorOptions) {
     super('ERR_CHECKPOINT', message, argument, options);
+  }
+}
+
+/** A package that is optional, and needed for what is asked, is missing or cannot be loaded. */
+export class DependencyError extends CfgDistillError {
+  constructor(message: string, argument?: string, options?: ErrorOptions) {
+    super('ERR_DEPENDENCY', message, argument, options);
   }
 }

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { CheckpointError } from './errors.ts';
+import { DependencyError } from './errors.ts';
 
 /**
  * Loads a package that users install themselves, when they want what it is for.
@@ -7,7 +7,7 @@ import { CheckpointError } from './errors.ts';
  * @param name of the package
  * @param purpose what errors say it is for: "sound fonts"
  * @returns what the module exports; the caller says, and checks, of what type that is
- * @throws CheckpointError saying what to install where it is missing, or why it cannot be loaded
+ * @throws DependencyError saying what to install where it is missing, or why it cannot be loaded
  */
 export async function importOptional(name: string, purpose: string): Promise<unknown> {
   try {
@@ -31,11 +31,11 @@ export function resolveOptional(name: string, file: string, purpose: string): st
   }
 }
 
-function failure(name: string, wanted: string, purpose: string, cause: unknown): CheckpointError {
+function failure(name: string, wanted: string, purpose: string, cause: unknown): DependencyError {
   const what = isMissing(name)
     ? `is needed for ${purpose} and is not installed: npm install ${name}`
     : `is needed for ${purpose} and cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`;
-  return new CheckpointError(`${wanted}: ${what}`, wanted, { cause });
+  return new DependencyError(`${wanted}: ${what}`, wanted, { cause });
 }
 
 function isMissing(name: string): boolean {

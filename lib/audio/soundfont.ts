@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { CheckpointError, ValueError } from '../errors.ts';
+import { CheckpointError, DependencyError, ValueError } from '../errors.ts';
 import { readBounded } from '../files.ts';
 import { hostArray } from '../host-arrays.ts';
 import { importOptional, resolveOptional } from '../optional-package.ts';
@@ -58,8 +58,8 @@ const VELOCITY = 100;
  *
  * @param notes in any order; pitches are whole semitones
  * @returns one channel of samples in [−peak, peak] (left and right averaged), from time 0 to where the last note has faded
- * @throws ValueError naming a note or an option that is outside its domain, CheckpointError for a package that is not
- *   installed (saying what to install) or a sound font that is missing or damaged, and what `signal` says
+ * @throws ValueError naming a note or an option that is outside its domain, DependencyError for a package that is not
+ *   installed (saying what to install), CheckpointError for a sound font that is missing or damaged, and what `signal` says
  */
 export async function renderSoundFont(
   notes: readonly SoundingNote[],
@@ -148,7 +148,7 @@ function schedule(notes: readonly SoundingNote[], sampleRate: number): Event[] {
 async function prepare(soundFont: string | undefined, sampleRate: number, effectsEnabled: boolean): Promise<Processor> {
   const library = await importOptional(LIBRARY, PURPOSE);
   if (!isLibrary(library)) {
-    throw new CheckpointError(
+    throw new DependencyError(
       `${LIBRARY}: expected version 4, which has SpessaSynthProcessor and SoundBankLoader`,
       LIBRARY,
     );

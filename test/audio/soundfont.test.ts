@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { renderSoundFont } from '../../lib/audio/soundfont.ts';
-import { CheckpointError, ValueError } from '../../lib/errors.ts';
+import { CheckpointError, DependencyError, ValueError } from '../../lib/errors.ts';
 import { importOptional, resolveOptional } from '../../lib/optional-package.ts';
 import { peakHertz, rootMeanSquare } from './reference.ts';
 
@@ -24,7 +24,7 @@ const hasBoth = hasLibrary && isInstalled('@coderline/alphatab/soundfont/sonivox
 describe('optional packages', () => {
   it('that are missing are named with what to do', async () => {
     const loading = importOptional('cfgdistill-has-no-such-package', 'sound fonts');
-    await expect(loading).rejects.toThrow(CheckpointError);
+    await expect(loading).rejects.toThrow(DependencyError);
     await expect(loading).rejects.toThrow(
       'cfgdistill-has-no-such-package: is needed for sound fonts and is not installed: npm install cfgdistill-has-no',
     );
