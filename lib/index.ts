@@ -9,6 +9,7 @@ export { type Embedder, EncoderEmbedder } from './embedders/embedder.ts';
 export { retrievalAt1 } from './embedders/retrieval.ts';
 export * from './errors.ts';
 export { type EvaluateOptions, type Evaluation, evaluate, type Generator, type Judge } from './evaluation/evaluate.ts';
+export { type BitsPerTokenOptions, bitsPerToken } from './evaluation/likelihood.ts';
 export { paretoFront } from './evaluation/pareto.ts';
 export type * from './evaluation/types.ts';
 export * from './kernels/index.ts';
@@ -35,6 +36,7 @@ export {
 export { SequenceEncoder, type SequenceEncoderConfig, type SequenceEncoderOptions } from './models/sequence-encoder.ts';
 export { packTokens, type TokenBatch } from './models/token-batch.ts';
 export { TransformerLM, type TransformerLMConfig, type TransformerLMOptions } from './models/transformer-lm.ts';
+export { WordTokenizer } from './models/word-tokenizer.ts';
 export { Random } from './random.ts';
 export { type GenerateOptions, type Generation, Sampler, type SamplerOptions } from './sampler.ts';
 export type { Guidance, SamplingOptions } from './sampling-options.ts';
