@@ -2,7 +2,8 @@ import { CfgDistillError, ValueError } from '../../errors.ts';
 import { commonKeyShift } from './keys.ts';
 import { MOST_ELEMENTS, MOST_TICKS } from './limits.ts';
 import { parseMeter } from './meter.ts';
-import type { TuneProblem, TunesRead } from './problem.ts';
+import { type TuneProblem, type TunesRead, tellProblem } from './problem.ts';
+import { splitOf } from './split.ts';
 import { shiftPitches } from './transpose.ts';
 import { BAR_LINES, type Bar, type BarLine, MODES, type Mode, type Note, type Tune } from './tune.ts';
 
@@ -11,7 +12,10 @@ const MOST_LINE = 2 ** 22;
 /** Fails with what was expected of a field and what came. */
 function refuse(field: string, expected: string, got: unknown): never {
   const shown = got === undefined ? 'nothing' : JSON.stringify(got);
-  throw new ValueError(`${field}: expected ${expected}, got ${shown.length > 80 ? `${shown.slice(0, 80)}…` : shown}`, field);
+  throw new ValueError(
+    `${field}: expected ${expected}, got ${shown.length > 80 ? `${shown.slice(0, 80)}…` : shown}`,
+    field,
+  );
 }
 
 function text(record: Record<string, unknown>, field: string): string {
@@ -47,7 +51,8 @@ function checkTies(elements: readonly (Note | Bar)[]): void {
 
 /**
  * Reads one labelled tune from a JSON object: `key`, `mode` and `notes` are needed; `id`, `title`, `type`, `meter`,
- * `tempo`, `composer` and `split` ('train' or 'validation') may be there, other fields are left alone.
+ * `tempo`, `composer`, `split` ('train' or 'validation') and `cluster` (by whose hash tunes without a split get one) may be
+ * there, other fields are left alone.
  *
  * `notes` is a string of tokens separated by spaces: `pitch:ticks`, `R:ticks` for a rest, both with a final `-` for a
  * tie, and bar lines. Its pitches are in the key of the mode that has an empty signature, as `toCommonKey` gives them;
@@ -77,6 +82,7 @@ export function readLabelledTune(value: unknown, id: string): Tune {
   }
   const tempo = text(record, 'tempo');
   const composer = text(record, 'composer');
+  const cluster = text(record, 'cluster');
   return {
     id: text(record, 'id') || id,
     title: text(record, 'title'),
@@ -87,7 +93,7 @@ export function readLabelledTune(value: unknown, id: string): Tune {
     elements,
     ...(tempo === '' ? {} : { tempo }),
     ...(composer === '' ? {} : { composer }),
-    ...(split === undefined ? {} : { split }),
+    ...(split !== undefined ? { split } : cluster !== '' ? { split: splitOf(cluster) } : {}),
   };
 }
 
@@ -96,11 +102,16 @@ export class JsonLinesReader implements TunesRead<Tune> {
   readonly tunes: Tune[] = [];
   readonly problems: TuneProblem[] = [];
   private readonly source: string;
+  private readonly prefix: string;
   private line = 0;
 
-  /** @param source what messages call the text */
-  constructor(source: string) {
+  /**
+   * @param source what messages call the text
+   * @param prefix what stands before the line's number in the id of a tune that states none
+   */
+  constructor(source: string, prefix = '') {
     this.source = source;
+    this.prefix = prefix;
   }
 
   push(line: string): void {
@@ -108,11 +119,11 @@ export class JsonLinesReader implements TunesRead<Tune> {
     if (line.trim() === '') return;
     try {
       if (line.length > MOST_LINE) refuse('line', `at most ${MOST_LINE} characters`, line.length);
-      this.tunes.push(readLabelledTune(JSON.parse(line), `${this.line}`));
+      this.tunes.push(readLabelledTune(JSON.parse(line), `${this.prefix}${this.line}`));
     } catch (error) {
       if (!(error instanceof CfgDistillError || error instanceof SyntaxError)) throw error;
       const message = error instanceof CfgDistillError ? error.message : `expected JSON: ${error.message}`;
-      this.problems.push({
+      tellProblem(this.problems, {
         file: this.source,
         line: this.line,
         message: `${this.source}:${this.line}: ${message}`,

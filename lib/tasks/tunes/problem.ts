@@ -15,3 +15,14 @@ export interface TunesRead<T> {
   readonly tunes: T[];
   readonly problems: TuneProblem[];
 }
+
+/** What is told of one file. */
+export const MOST_PROBLEMS = 1000;
+
+/** Adds a problem to a file's; after the last that is told comes one that says so, and then none. */
+export function tellProblem(problems: TuneProblem[], problem: TuneProblem): void {
+  if (problems.length < MOST_PROBLEMS) problems.push(problem);
+  else if (problems.length === MOST_PROBLEMS) {
+    problems.push({ ...problem, message: `${problem.file}: further problems are not told`, lost: true });
+  }
+}

@@ -23,7 +23,10 @@ class Playback {
     }
     this.elements.push(element);
     if (this.elements.length > MOST_ELEMENTS) {
-      throw new ValueError(`tune: expected at most ${MOST_ELEMENTS} notes and bar lines when repeats are played`, 'tune');
+      throw new ValueError(
+        `tune: expected at most ${MOST_ELEMENTS} notes and bar lines when repeats are played`,
+        'tune',
+      );
     }
   }
 }

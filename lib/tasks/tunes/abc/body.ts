@@ -251,7 +251,10 @@ export class AbcBody {
       else throw new AbcFault(here, `expected notes of a chord, got ${JSON.stringify(text.slice(at, at + 8))}`);
     }
     if (at >= text.length || length === null) {
-      throw new AbcFault(place, `expected a chord of notes closed by ], got ${JSON.stringify(text.slice(from, at + 1).slice(0, 24))}`);
+      throw new AbcFault(
+        place,
+        `expected a chord of notes closed by ], got ${JSON.stringify(text.slice(from, at + 1).slice(0, 24))}`,
+      );
     }
     const { factor, end } = parseLength(text, at + 1, place);
     this.carried = top;

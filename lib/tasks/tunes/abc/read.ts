@@ -1,7 +1,8 @@
 import { ValueError } from '../../../errors.ts';
 import { MOST_ELEMENTS } from '../limits.ts';
-import type { TuneProblem, TunesRead } from '../problem.ts';
+import { type TuneProblem, type TunesRead, tellProblem } from '../problem.ts';
 import type { Bar, Note, Tune } from '../tune.ts';
+import { uniqueIds } from '../unique-ids.ts';
 import { barLines } from './bars.ts';
 import { AbcBody } from './body.ts';
 import { isBar, separateEndings } from './endings.ts';
@@ -41,7 +42,7 @@ export class AbcReader implements TunesRead<Tune> {
   readonly problems: TuneProblem[] = [];
   private readonly source: string;
   private readonly defaults: AbcHeader;
-  private readonly ids = new Map<string, number>();
+  private readonly identify = uniqueIds('.');
   private open: Open | null = null;
   private line = 0;
   /** Fields hold for the whole file until its first tune or empty line. */
@@ -66,7 +67,10 @@ export class AbcReader implements TunesRead<Tune> {
     if (this.line === 1) raw = raw.replace(/^\ufeff/, '');
     try {
       if (raw.length > MOST_LINE) {
-        throw new AbcFault({ line: this.line, column: 1 }, `expected a line of at most ${MOST_LINE} characters, got ${raw.length}`);
+        throw new AbcFault(
+          { line: this.line, column: 1 },
+          `expected a line of at most ${MOST_LINE} characters, got ${raw.length}`,
+        );
       }
       this.read(raw);
     } catch (error) {
@@ -89,8 +93,11 @@ export class AbcReader implements TunesRead<Tune> {
   }
 
   private read(raw: string): void {
-    if (raw.startsWith('%%')) return this.readDirective(raw.slice(2));
-    if (this.inText) return;
+    if (raw.startsWith('%%')) this.readDirective(raw.slice(2));
+    else if (!this.inText) this.readLine(raw);
+  }
+
+  private readLine(raw: string): void {
     const line = withoutComment(raw).trimEnd();
     if (line === '') {
       // A line with only a comment does not end a tune.
@@ -149,23 +156,26 @@ export class AbcReader implements TunesRead<Tune> {
     }
     if (tie) this.checkTie(open, elements, tie, null);
     if (notes === 0) throw new AbcFault(place, 'expected notes, got none');
-    const tune = { id: this.identify(header.number), title: header.title, ...header.labels(), elements };
+    const tune = {
+      id: this.identify(header.number || `${this.tunes.length + 1}`),
+      title: header.title,
+      ...header.labels(),
+      elements,
+    };
     return header.composer === '' ? tune : { ...tune, composer: header.composer };
   }
 
   /** A tie that leads to another pitch was meant as a slur. */
-  private checkTie(open: Open, elements: (Note | Bar)[], tie: { index: number; place: Place }, next: number | null): void {
+  private checkTie(
+    open: Open,
+    elements: (Note | Bar)[],
+    tie: { index: number; place: Place },
+    next: number | null,
+  ): void {
     const tied = elements[tie.index] as Note;
     if (tied.pitch !== null && tied.pitch === next) return;
     elements[tie.index] = { ...tied, tied: false };
     this.notice(open, tie.place, 'a tie to another pitch is left out');
-  }
-
-  private identify(number: string): string {
-    const id = number === '' ? `${this.tunes.length + 1}` : number;
-    const seen = (this.ids.get(id) ?? 0) + 1;
-    this.ids.set(id, seen);
-    return seen === 1 ? id : `${id}.${seen}`;
   }
 
   private fail(error: unknown): void {
@@ -181,7 +191,7 @@ export class AbcReader implements TunesRead<Tune> {
   private tell(open: Open | null, fault: AbcFault, lost: boolean): void {
     const title = open?.header.title ? ` ${JSON.stringify(open.header.title)}` : '';
     const tune = open ? `X:${open.header.number}${title}` : 'before the first tune';
-    this.problems.push({
+    tellProblem(this.problems, {
       file: this.source,
       line: fault.place.line,
       message: fault.describe(this.source, tune),

@@ -31,7 +31,10 @@ export class Rhythm {
     const r = match[3] ? Number(match[3]) : p;
     if (q === undefined || [p, q, r].some((value) => value < 1 || value > MOST_IN_TUPLET)) {
       const got = JSON.stringify(match[0].slice(0, 24));
-      throw new AbcFault(place, `expected a tuplet (p:q:r of 1 to ${MOST_IN_TUPLET}, q left out for p from 2 to 9, got ${got}`);
+      throw new AbcFault(
+        place,
+        `expected a tuplet (p:q:r of 1 to ${MOST_IN_TUPLET}, q left out for p from 2 to 9, got ${got}`,
+      );
     }
     if (this.tuplet) {
       throw new AbcFault(place, `expected ${this.tuplet.left} more notes of the tuplet before another begins`);

@@ -37,13 +37,13 @@ const LIGATURES: Readonly<Record<string, string>> = {
 /** The text of a field, with escapes (`\%`, `\'e`, `\u00e9`) resolved and the white space at both ends gone. */
 export function readText(text: string): string {
   return text
-    .replace(/\\(u[0-9a-fA-F]{4}|[%&\\]|[`'^~"cuvrH,;=][A-Za-z]|\/[oO]|[A-Za-z]{2})/g, (whole, escape: string) => {
-      if (escape.length === 5) return String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-      if (escape.length === 1) return escape;
-      const ligature = LIGATURES[escape];
+    .replace(/\\(u[0-9a-fA-F]{4}|[%&\\]|[`'^~"cuvrH,;=][A-Za-z]|\/[oO]|[A-Za-z]{2})/g, (whole, code: string) => {
+      if (code.length === 5) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
+      if (code.length === 1) return code;
+      const ligature = LIGATURES[code];
       if (ligature !== undefined) return ligature;
-      const accent = ACCENTS[escape[0]!];
-      return accent === undefined ? whole : (escape[1] + accent).normalize('NFC');
+      const accent = ACCENTS[code[0]!];
+      return accent === undefined ? whole : (code[1] + accent).normalize('NFC');
     })
     .trim();
 }

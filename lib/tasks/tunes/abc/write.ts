@@ -83,7 +83,10 @@ function barText(line: BarLine, ending: number): string {
 function checkNote(note: Note, index: number): void {
   const { pitch, ticks } = note;
   if (!Number.isInteger(ticks) || ticks < 1 || ticks > MOST_TICKS) {
-    throw new ValueError(`tune.elements[${index}].ticks: expected an integer in 1 to ${MOST_TICKS}, got ${ticks}`, 'tune');
+    throw new ValueError(
+      `tune.elements[${index}].ticks: expected an integer in 1 to ${MOST_TICKS}, got ${ticks}`,
+      'tune',
+    );
   }
   if (pitch !== null && !(Number.isInteger(pitch) && pitch >= 0 && pitch <= HIGHEST_PITCH)) {
     throw new ValueError(

@@ -21,7 +21,8 @@ export function checkedChunks(bytes: Uint8Array, source: string): Uint8Array {
   const format = view.getUint16(8);
   if (format > 1) refuse('MIDI format 0 or 1', `format ${format}`);
   const division = view.getInt16(12);
-  if (division < 1) refuse('time counted in parts of a quarter note', division === 0 ? '0 parts' : 'frames of a second');
+  if (division < 1)
+    refuse('time counted in parts of a quarter note', division === 0 ? '0 parts' : 'frames of a second');
 
   const tracks: Uint8Array[] = [];
   for (let at = 8 + view.getUint32(4); at < bytes.length; ) {

@@ -98,7 +98,8 @@ export function toElements(
   now = notes[0]?.start ?? 0;
   while (line < lines.length && lines[line]! <= now) line++;
   for (const note of notes) {
-    if (!fill(null, note.start) || !fill(note.pitch, note.end)) return `expected at most ${MOST_ELEMENTS} notes and bar lines`;
+    if (!fill(null, note.start) || !fill(note.pitch, note.end))
+      return `expected at most ${MOST_ELEMENTS} notes and bar lines`;
   }
   if (lines.length > 0) elements.push({ kind: 'bar', line: '|' });
   return elements;
