@@ -18,6 +18,10 @@ const MODE_FIFTHS: Readonly<Record<Mode, number>> = {
   locrian: -5,
 };
 
+/** F double flat and B double sharp. */
+const LOWEST_SPELLING = -15;
+const HIGHEST_SPELLING = 19;
+
 /** A spelt pitch class: letter A to G, and how many semitones it is raised (negative: lowered). */
 export interface Spelling {
   readonly letter: string;
@@ -71,11 +75,12 @@ export function tonicUnder(signature: number, mode: Mode): string {
 
 /**
  * The spelling of a pitch class (0 for C to 11) under a signature: the twelve neighbours on the line of fifths from the
- * lowered third to the raised fifth of the major key, so that C major has C♯ E♭ F♯ G♯ B♭.
+ * lowered third to the raised fifth of the major key, so that C major has C♯ E♭ F♯ G♯ B♭. No letter is raised or lowered
+ * by more than two: under signatures of eight and more the twelve are moved until that is so.
  */
 export function spell(pitchClass: number, signature: number): Spelling {
   // Seven is its own inverse modulo 12: the fifths of a pitch class are seven times its semitones.
-  const lowest = signature - 3;
+  const lowest = Math.min(Math.max(signature - 3, LOWEST_SPELLING), HIGHEST_SPELLING - 11);
   const fifths = lowest + ((((pitchClass * 7 - lowest) % 12) + 12) % 12);
   return spellingAt(fifths);
 }

@@ -5,8 +5,8 @@ import { type Entry, isBar } from './endings.ts';
 import { AbcFault, type Place } from './fault.ts';
 import { parseMeterField, parseUnitField } from './fields.ts';
 import { fraction, times } from './fraction.ts';
-import type { AbcHeader } from './header.ts';
-import { clefShift, parseKeyField } from './key-field.ts';
+import { type AbcHeader, accepted } from './header.ts';
+import { clefShift, type KeyField, parseKeyField } from './key-field.ts';
 import { type DraftNote, parseLength, parsePitch, soundingPitch, type WrittenPitch } from './notes.ts';
 import { Rhythm } from './rhythm.ts';
 
@@ -76,33 +76,27 @@ export class AbcBody {
 
   /** A field on a line of its own, or inline. */
   readField(letter: string, content: string, place: Place): void {
-    if (letter === 'V') return this.switchVoice(content, place);
-    if (this.voice !== this.chosen) return;
-    const refuse = (message: string): never => {
-      throw new AbcFault(place, message);
-    };
-    if (letter === 'K') {
-      const key = parseKeyField(content);
-      if (typeof key === 'string') return refuse(key);
-      this.alterations = key.alterations;
-      this.shift = key.shift ?? this.shift;
-      this.accidentals.clear();
-      if (!this.hasNotes()) this.header.key = key;
-      else this.notice(place, 'the key changes; the label stays that of the beginning');
-    } else if (letter === 'M') {
-      const field = parseMeterField(content);
-      if (typeof field === 'string') return refuse(field);
-      if (!this.hasNotes()) this.header.meter = field.meter;
-      else if (field.meter !== this.meter) {
-        this.notice(place, 'the metre changes; the label stays that of the beginning');
-      }
-      this.meter = field.meter;
-    } else if (letter === 'L') {
-      const field = parseUnitField(content);
-      if (typeof field === 'string') return refuse(field);
-      this.unit = field.unit;
-    } else if (letter === 'I') this.header.directive(content);
+    if (letter === 'V') this.switchVoice(content, place);
+    if (letter === 'V' || this.voice !== this.chosen) return;
+    if (letter === 'K') this.changeKey(accepted(parseKeyField(content), place), place);
+    else if (letter === 'M') this.changeMeter(accepted(parseMeterField(content), place).meter, place);
+    else if (letter === 'L') this.unit = accepted(parseUnitField(content), place).unit;
+    else if (letter === 'I') this.header.directive(content);
     else if (letter === 'Q' && !this.hasNotes()) this.header.read(letter, content, place);
+  }
+
+  private changeKey(key: KeyField, place: Place): void {
+    this.alterations = key.alterations;
+    this.shift = key.shift ?? this.shift;
+    this.accidentals.clear();
+    if (!this.hasNotes()) this.header.key = key;
+    else this.notice(place, 'the key changes; the label stays that of the beginning');
+  }
+
+  private changeMeter(meter: string, place: Place): void {
+    if (!this.hasNotes()) this.header.meter = meter;
+    else if (meter !== this.meter) this.notice(place, 'the metre changes; the label stays that of the beginning');
+    this.meter = meter;
   }
 
   finish(): void {

@@ -14,7 +14,7 @@ export function parseMeterField(content: string): { meter: string } | Refusal {
   if (text === 'C|') return { meter: '2/2' };
   if (text === '' || text === 'none') return { meter: '' };
   const match = /^\(?(\d{1,2}(?:\s*\+\s*\d{1,2}){0,7})\)?\s*\/\s*(\d{1,2})$/.exec(text);
-  const sum = match?.[1]!.split('+').reduce((total, part) => total + Number(part), 0);
+  const sum = match?.[1]?.split('+').reduce((total, part) => total + Number(part), 0);
   const meter = match ? `${sum}/${Number(match[2])}` : text;
   try {
     parseMeter(meter);

@@ -93,7 +93,8 @@ export class AbcHeader {
   }
 }
 
-function accepted<T extends object>(value: T | string, place: Place): T {
+/** @throws AbcFault at the content when the value is a message of what was expected */
+export function accepted<T extends object>(value: T | string, place: Place): T {
   if (typeof value === 'string') throw new AbcFault(place, value);
   return value;
 }

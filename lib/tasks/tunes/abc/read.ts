@@ -25,7 +25,7 @@ const MOST_LINE = 2 ** 20;
 /** What is told of one tune. */
 const MOST_NOTICES = 8;
 /** A line in a tune that is a field; a note before a bar line that begins with a colon is none. */
-const FIELD_LINE = /^(?![A-Ga-gzZx]:[|:])([A-Za-z+]):(.*)$/s;
+const FIELD_LINE = /^(?![A-Ga-gxyzZ]:[|:])([A-Za-z+]):(.*)$/s;
 
 /** A tune that is being read: its header first, then its body. */
 interface Open {
