@@ -289,6 +289,9 @@ describe('writing MIDI', () => {
     await expect(writeMidi(tune, { quartersPerMinute: Number.NaN })).rejects.toThrow(
       'quartersPerMinute: expected a number in 4',
     );
+    await expect(writeMidi(tuneOf('128:12'))).rejects.toThrow(
+      'tune.elements[0].pitch: expected an integer in 0 to 127',
+    );
     await expect(writeMidi({ ...tune, key: 'X' })).rejects.toThrow('key: expected a tonic');
   });
 });

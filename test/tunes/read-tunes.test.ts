@@ -155,20 +155,8 @@ describe('splits', () => {
     );
     expect(held.length).toBeGreaterThan(900);
     expect(held.length).toBeLessThan(1100);
-    expect(['kesh', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'tune 4'].map(splitOf)).toMatchInlineSnapshot(`
-      [
-        "train",
-        "train",
-        "train",
-        "train",
-        "validation",
-        "train",
-        "train",
-        "train",
-        "train",
-        "validation",
-      ]
-    `);
+    // SHA-256 begins with ca978112 for a and with 18ac3e73 for d; a tenth of 2³² is 19999999.
+    expect([splitOf('a'), splitOf('d')]).toEqual(['train', 'validation']);
   });
 });
 

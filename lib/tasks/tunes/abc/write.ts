@@ -1,8 +1,8 @@
 import { ValueError } from '../../../errors.ts';
+import { checkNote } from '../check.ts';
 import { alterationsOf, signatureOf, spell } from '../keys.ts';
-import { HIGHEST_PITCH, MOST_TICKS } from '../limits.ts';
 import { beatTicks, parseMeter } from '../meter.ts';
-import { BAR_LINES, type BarLine, type Mode, type Note, type Tune } from '../tune.ts';
+import { BAR_LINES, type BarLine, type Mode, type Tune } from '../tune.ts';
 import { fraction } from './fraction.ts';
 import { writeText } from './text.ts';
 
@@ -78,22 +78,6 @@ function tupletAt(elements: Tune['elements'], index: number): number {
 function barText(line: BarLine, ending: number): string {
   if (line === '||1') return '||[1';
   return line === ':|2' ? `:|${ending}` : line;
-}
-
-function checkNote(note: Note, index: number): void {
-  const { pitch, ticks } = note;
-  if (!Number.isInteger(ticks) || ticks < 1 || ticks > MOST_TICKS) {
-    throw new ValueError(
-      `tune.elements[${index}].ticks: expected an integer in 1 to ${MOST_TICKS}, got ${ticks}`,
-      'tune',
-    );
-  }
-  if (pitch !== null && !(Number.isInteger(pitch) && pitch >= 0 && pitch <= HIGHEST_PITCH)) {
-    throw new ValueError(
-      `tune.elements[${index}].pitch: expected an integer in 0 to ${HIGHEST_PITCH} or null, got ${pitch}`,
-      'tune',
-    );
-  }
 }
 
 function body({ elements, key, mode, meter }: Tune): string {

@@ -1,5 +1,6 @@
 import type { MidiEvent } from 'midi-file';
 import { ValueError } from '../../../errors.ts';
+import { checkNote } from '../check.ts';
 import { signatureOf } from '../keys.ts';
 import { barTicks, parseMeter } from '../meter.ts';
 import { type Mode, TICKS_PER_WHOLE, type Tune } from '../tune.ts';
@@ -87,13 +88,14 @@ function upbeatRest(tune: Tune): number {
  * signature, instrument, then the notes, tied ones as one. Repeats are played out unless `repeats` is false. An upbeat
  * follows the silence of the rest of its bar.
  *
- * @throws ValueError for an option out of range, or a tune with a wrong key or metre
+ * @throws ValueError for an option out of range, or a tune with a key, metre, pitch or duration that is none
  */
 export async function writeMidi(tune: Tune, options: WriteMidiOptions = {}): Promise<Uint8Array> {
   const program = inRange(options.program ?? 73, 'program', 0, 127, true);
   const velocity = inRange(options.velocity ?? 90, 'velocity', 1, 127, true);
   const tempo = options.quartersPerMinute ?? quarters(tune.tempo) ?? 120;
   inRange(tempo, 'quartersPerMinute', 4, 1000, false);
+  for (const [index, element] of tune.elements.entries()) if (element.kind === 'note') checkNote(element, index);
   const played = options.repeats === false ? tune : unroll(tune);
   const events = headerEvents(tune, tempo, program);
   let silence = Math.round(upbeatRest(played) * SCALE);
