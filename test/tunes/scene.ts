@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Random } from '../../lib/random.ts';
 import { BAR_LINES, type Bar, MODES, type Note, type Tune } from '../../lib/tasks/tunes/tune.ts';
 
-/** The labelled tunes that development has beside the project; tests on them are skipped where they are absent. */
+/** Labelled tunes in a folder beside the project; tests on them are skipped where it is absent. */
 export const LABELLED_TUNES = fileURLToPath(new URL('../../../shared/data/tunes-pd.jsonl.gz', import.meta.url));
 export const haveLabelledTunes = existsSync(LABELLED_TUNES);
 if (!haveLabelledTunes) console.warn('skipped: tests on labelled tunes, which are not beside the project');
