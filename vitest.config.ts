@@ -6,10 +6,10 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^cfgdistill$/, replacement: fileURLToPath(new URL('./lib/index.ts', import.meta.url)) },
-      {
-        find: /^cfgdistill\/tasks\/chords$/,
-        replacement: fileURLToPath(new URL('./lib/tasks/chords/index.ts', import.meta.url)),
-      },
+      ...['tasks/chords', 'tasks/tunes', 'audio'].map((entry) => ({
+        find: new RegExp(`^cfgdistill/${entry}$`),
+        replacement: fileURLToPath(new URL(`./lib/${entry}/index.ts`, import.meta.url)),
+      })),
     ],
   },
   test: {

@@ -26,7 +26,7 @@ const dist = join(root, 'dist');
 const manifest = join(dist, '.build.json');
 const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build-ts.mjs'];
 /** The modules that the package exports, relative to lib/ and without the ending. */
-const ENTRIES = ['index', 'tasks/chords/index'];
+const ENTRIES = ['index', 'tasks/chords/index', 'tasks/tunes/index', 'audio/index'];
 
 const ASSETS = ['.css', '.client.js'];
 const COMPILED = ['.js', '.js.map', '.d.ts'];

@@ -75,7 +75,10 @@ export class TuneTask {
     this.heldOutRows = rows.slice(training.length).flat();
     this.trainingPrompts = distinctTexts(this.trainingRows);
     this.heldOutPrompts = distinctTexts(this.heldOutRows);
-    this.maxPromptTokens = [...this.trainingRows, ...this.heldOutRows].reduce((n, row) => Math.max(n, row.prompt.length), 1);
+    this.maxPromptTokens = [...this.trainingRows, ...this.heldOutRows].reduce(
+      (n, row) => Math.max(n, row.prompt.length),
+      1,
+    );
   }
 
   get vocabularySize(): number {
