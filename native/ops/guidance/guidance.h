@@ -13,6 +13,10 @@
 // the lower token first); then one draw by inversion in token order. log_probs is that of the distribution drawn from,
 // in nats. A row without any finite logit is an error.
 //
+// A draw may be kept to a set of tokens, given by a mask of bits: bit v % 32 of word v / 32, the lowest first, is token
+// v's, and bits beyond the vocabulary are not looked at. A token whose bit is 0 counts in all of the above as one whose
+// guided logit is −∞. Its logits are read and checked all the same: NaN, +∞ and an overflow are errors there, too.
+//
 // Bytes that must move: guided_logits 3, drawing 2 elements per token (1 without guidance). The CPU reads both branches
 // once; top-k combines a few blocks of long rows again, top-p keeps the row's weights as float32 in scratch memory.
 // Measured (AMD EPYC with AVX2, float32 beyond the caches, 1 and 2 threads): guided_logits 0.84–0.97 and 0.92–1.5 of a
@@ -43,6 +47,9 @@ using GuidedLogitsArgs = GuidedLogits<float>;
 /// Lower temperatures that are not 0 act as this one: its inverse is a float32 number still.
 constexpr float kLeastTemperature = 1e-37f;
 
+/// Words of a mask that has a bit for every token.
+constexpr int64_t mask_words(int64_t vocab) { return (vocab + 31) / 32; }
+
 /// How to draw a token from logits.
 struct DrawOptions {
   float temperature;  // 0, or kLeastTemperature at least
@@ -58,6 +65,8 @@ struct SampleGuided {
   const float* scales;  // [rows], or null: `scale`
   float scale;
   DrawOptions draw;
+  const uint32_t* allowed;  // [rows, mask_words(vocab)], or [mask_words(vocab)] for all rows, or null: every token
+  int64_t allowed_step;     // words from a row's mask to the next row's: mask_words(vocab), or 0
   const int32_t* counters;  // [rows], each ≥ 0, or null: row r draws from counter `offset` + r
   int64_t offset;
   int32_t* tokens;   // [rows]
@@ -65,6 +74,16 @@ struct SampleGuided {
   int64_t rows, vocab;
 };
 using SampleGuidedArgs = SampleGuided<float>;
+
+/// A finite automaton over tokens, to which decoding can be kept. Each row is in a state, which says by a mask what
+/// may be drawn; the token drawn leads to the next state. A row that is to draw in a state outside [0, states) is an
+/// error (CFGD_VALUE, `state`): so are transitions that lead there, at the draw after them.
+struct Constraint {
+  const uint32_t* allowed;     // [states, mask_words(vocab)], or null: there is no automaton
+  const int32_t* transitions;  // [states, vocab]; read for a token that was drawn
+  int32_t* state;              // [rows]; a finished row keeps the one after its last token
+  int64_t states;
+};
 
 /// One step of decoding: draws the next token of every unfinished row and keeps the books, all of it in device memory
 /// so that the step can be replayed. `position` counts the tokens drawn so far and is advanced by one.
@@ -81,6 +100,7 @@ struct DecodeSample {
   int32_t* next;             // [branches · rows]: the token to feed next; a finished row keeps its last one
   int32_t* history;          // [rows, capacity]: the tokens drawn; −1 after the stop token
   float* history_log_probs;  // [rows, capacity]; 0 after the stop token
+  Constraint constraint;
   int64_t branches, rows, vocab, capacity;
 };
 using DecodeSampleArgs = DecodeSample<float>;

@@ -15,6 +15,7 @@ struct LogitRow {
   const T* uncond;  // [vocab]; not read where there is no guidance
   Guidance guidance;
   int64_t vocab;
+  const uint32_t* allowed = nullptr;  // [mask_words(vocab)], or null: every token
 
   /// How many tokens are combined at a time, and of how many of them each the largest logit comes out, too.
   static constexpr int64_t kBlock = 256, kMaxima = 16, kVectors = kMaxima / kLanes;
@@ -23,6 +24,21 @@ struct LogitRow {
 
   /// Writes the block that begins at token `begin` to `out`, [kBlock], with −∞ beyond the vocabulary.
   Flaw combine(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
+    if (!allowed) return combine_all(begin, out, maxima);
+    if (const Flaw flaw = combine_all(begin, out, maxima)) return flaw;
+    mask(begin, out, maxima);
+    return {};
+  }
+  /// One token's.
+  float operator[](int64_t token) const {
+    if (allowed && !(allowed[token / 32] >> token % 32 & 1)) return -INFINITY;
+    IVec unused = {};
+    return guidance(broadcast(widened(cond[token])), broadcast(guidance.guided ? widened(uncond[token]) : 0.0f),
+                    unused)[0];
+  }
+
+ private:
+  Flaw combine_all(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
     if (guidance.plain() && begin + kBlock <= vocab) {
       if (guidance.guided ? combine_plain<true>(begin, out, maxima) : combine_plain<false>(begin, out, maxima))
         return {};
@@ -30,7 +46,6 @@ struct LogitRow {
     return combine_exactly(begin, out, maxima);
   }
 
- private:
   /// A block of finite logits; false for any other.
   template <bool kGuided>
   bool combine_plain(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
@@ -66,6 +81,23 @@ struct LogitRow {
     for (int64_t i = (end - begin + kLanes - 1) / kLanes * kLanes; i < kBlock; i += kLanes)
       store(out + i, broadcast(-INFINITY));
     return {};
+  }
+
+  /// Takes the tokens that are not allowed out of a combined block.
+  void mask(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
+    const Vec none = broadcast(-INFINITY);
+    const int64_t end = begin + kBlock < vocab ? kBlock : vocab - begin;
+    IVec bits = {};
+    for (int lane = 0; lane < kLanes; lane++) bits[lane] = 1 << lane;
+    for (int64_t v = 0; v < kVectors; v++) maxima[v] = none;
+    for (int64_t i = 0; i < end; i += kLanes) {
+      const uint32_t word = allowed[(begin + i) / 32] >> (begin + i) % 32;
+      const IVec kept = (static_cast<int32_t>(word) - IVec{}) & bits;
+      const Vec masked = kept != 0 ? load(out + i) : none;
+      Vec& largest = maxima[i / kLanes % kVectors];
+      largest = max(masked, largest);
+      store(out + i, masked);
+    }
   }
 };
 
