@@ -201,6 +201,7 @@ Napi::Value decode_sample(const Napi::CallbackInfo& info) {
     if (!allowed.shape[0])
       fail(CFGD_SHAPE, "allowed", "expected at least one state, got %s", allowed.shape.text().c_str());
     args.constraint.states = allowed.shape[0];
+    args.constraint.words = allowed.shape[1];
     const Tensor& transitions = tensor_of(info[16], "transitions", DType::i32, {args.constraint.states, args.vocab});
     args.constraint.state = state.data<int32_t>();
     args.constraint.allowed = allowed.data<uint32_t>();

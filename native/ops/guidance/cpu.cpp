@@ -125,7 +125,7 @@ int32_t decode_sample(const DecodeSample<T>& a, const Parallel& parallel, cfgd_s
       Drawn drawn{-1, 0};
       if (!flaw) {
         const LogitRow<T> row{cond, guidance.guided ? cond + a.rows * a.vocab : nullptr, guidance, a.vocab,
-                              constraint.allowed ? constraint.allowed + state * mask_words(a.vocab) : nullptr};
+                              constraint.allowed ? constraint.allowed + state * constraint.words : nullptr};
         const Draw draw(a.draw, static_cast<uint32_t>(a.streams[r]), static_cast<uint32_t>(position));
         flaw = RowDraw<T>(row, draw)(drawn);
       }

@@ -122,9 +122,14 @@ __device__ void draw_row(const LogitRow<T, kMasked>& row, int64_t r, const DrawO
   write(static_cast<int32_t>(drawn.token), static_cast<float>(relative - log(drawn.mass)));
 }
 
+// Blocks that a processor must have room for; 0 leaves it to the compiler, which with a mask would spill registers for
+// the sake of a second one.
+template <bool kMasked>
+constexpr int kBlocks = kMasked ? 1 : 0;
+
 // One block per row. Each branch is read once where a row of logits fits into shared memory.
 template <class T, int kThreads, bool kMasked>
-__global__ void __launch_bounds__(kThreads) sample_rows(SampleGuided<T> a, bool cached, FaultPort port) {
+__global__ void __launch_bounds__(kThreads, kBlocks<kMasked>) sample_rows(SampleGuided<T> a, bool cached, FaultPort port) {
   CFGD_DYNAMIC_SHARED(float, cache);
   if (skipped(port)) return;
   const int64_t r = blockIdx.x;
@@ -139,7 +144,7 @@ __global__ void __launch_bounds__(kThreads) sample_rows(SampleGuided<T> a, bool 
 }
 
 template <class T, int kThreads, bool kMasked>
-__global__ void __launch_bounds__(kThreads) decode_rows(DecodeSample<T> a, bool cached, FaultPort port) {
+__global__ void __launch_bounds__(kThreads, kBlocks<kMasked>) decode_rows(DecodeSample<T> a, bool cached, FaultPort port) {
   CFGD_DYNAMIC_SHARED(float, cache);
   if (skipped(port)) return;
   const int64_t r = blockIdx.x;
@@ -159,24 +164,29 @@ __global__ void __launch_bounds__(kThreads) decode_rows(DecodeSample<T> a, bool 
     }
     return;
   }
-  const int64_t state = kMasked ? a.constraint.state[r] : 0;
-  if (kMasked && (state < 0 || state >= a.constraint.states)) {
-    if (threadIdx.x == 0) raise_fault(port, r, state < 0 ? -1 - state : state, state < 0 ? kNegativeState : kState);
-    return;
+  const uint32_t* allowed = nullptr;
+  if (kMasked) {
+    const int64_t state = a.constraint.state[r];
+    if (state < 0 || state >= a.constraint.states) {
+      if (threadIdx.x == 0) raise_fault(port, r, state < 0 ? -1 - state : state, state < 0 ? kNegativeState : kState);
+      return;
+    }
+    allowed = a.constraint.allowed + state * a.constraint.words;
   }
   const bool guided = a.branches == 2;
   const T* cond = a.logits + r * a.vocab;
   const LogitRow<T, kMasked> row{cond, guided ? cond + a.rows * a.vocab : cond,
-                                 {guided ? a.scales[r] : 1.0f, guided}, cached ? cache : nullptr, a.vocab,
-                                 kMasked ? a.constraint.allowed + state * mask_words(a.vocab) : nullptr};
+                                 {guided ? a.scales[r] : 1.0f, guided}, cached ? cache : nullptr, a.vocab, allowed};
   draw_row<kThreads>(row, r, a.draw, int64_t{static_cast<uint32_t>(a.streams[r])}, static_cast<uint32_t>(position),
                      port, [&](int32_t token, float log_prob) {
                        a.history[slot] = token;
                        a.history_log_probs[slot] = log_prob;
                        for (int64_t b = 0; b < a.branches; b++) a.next[b * a.rows + r] = token;
                        // Only this block reads state and flag, and has read them: a barrier lies between.
-                       if (kMasked)
-                         a.constraint.state[r] = a.constraint.transitions[state * a.vocab + token];
+                       if (kMasked) {
+                         int32_t& state = a.constraint.state[r];
+                         state = a.constraint.transitions[state * a.vocab + token];
+                       }
                        if (token == a.stop_token) a.finished[r] = 1;
                      });
 }

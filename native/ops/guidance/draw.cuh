@@ -27,13 +27,10 @@ struct LogitRow {
   int64_t vocab;
   const uint32_t* allowed;  // [mask_words(vocab)]; not read unless kMasked
 
-  /// A combined logit, or −∞ where the mask takes the token out.
-  __device__ float masked(int64_t t, float combined) const {
-    if constexpr (kMasked) return allowed[t >> 5] >> (t & 31) & 1 ? combined : -INFINITY;
-    return combined;
-  }
+  __device__ bool allows(int64_t t) const { return allowed[t >> 5] >> (t & 31) & 1; }
   __device__ float operator[](int64_t t) const {
-    return cache ? cache[t] : masked(t, guidance(widened(cond[t]), widened(uncond[t])));
+    if (kMasked && !cache && !allows(t)) return -INFINITY;
+    return cache ? cache[t] : guidance(widened(cond[t]), widened(uncond[t]));
   }
 };
 
@@ -56,9 +53,9 @@ __device__ RowSummary summarize(const LogitRow<T, kMasked>& row, int& phase) {
   unsigned long long found[2] = {0, 0};
   const auto visit = [&](int64_t t, float c, float u) {
     const unsigned long long falling = 0xffffffffu - static_cast<uint32_t>(t);
-    const float combined = row.guidance(c, u);
-    if (row.guidance.bad(c, u, combined)) found[1] = found[1] > falling ? found[1] : falling;
-    const float logit = row.masked(t, combined);
+    float logit = row.guidance(c, u);
+    if (row.guidance.bad(c, u, logit)) found[1] = found[1] > falling ? found[1] : falling;
+    if (kMasked && !row.allows(t)) logit = -INFINITY;
     if (row.cache) row.cache[t] = logit;
     if (logit > -INFINITY) {
       const unsigned long long rank = static_cast<unsigned long long>(ordered(logit)) << 32 | falling;
@@ -69,7 +66,7 @@ __device__ RowSummary summarize(const LogitRow<T, kMasked>& row, int& phase) {
   int64_t done = 0;
   if (aligned16(row.cond) && aligned16(row.uncond)) {
     done = row.vocab / kCount * kCount;
-#pragma unroll 2
+#pragma unroll(kMasked ? 1 : 2)
     for (int64_t t = kCount * threadIdx.x; t < done; t += kCount * kThreads) {
       float c[kCount], u[kCount];
       load_pack(row.cond + t, c);

@@ -65,13 +65,13 @@ struct SampleGuided {
   const float* scales;  // [rows], or null: `scale`
   float scale;
   DrawOptions draw;
-  const uint32_t* allowed;  // [rows, mask_words(vocab)], or [mask_words(vocab)] for all rows, or null: every token
-  int64_t allowed_step;     // words from a row's mask to the next row's: mask_words(vocab), or 0
   const int32_t* counters;  // [rows], each ≥ 0, or null: row r draws from counter `offset` + r
   int64_t offset;
   int32_t* tokens;   // [rows]
   float* log_probs;  // [rows]
   int64_t rows, vocab;
+  const uint32_t* allowed;  // [rows, mask_words(vocab)], or [mask_words(vocab)] for all rows, or null: every token
+  int64_t allowed_step;     // words from a row's mask to the next row's: mask_words(vocab), or 0
 };
 using SampleGuidedArgs = SampleGuided<float>;
 
@@ -79,10 +79,10 @@ using SampleGuidedArgs = SampleGuided<float>;
 /// may be drawn; the token drawn leads to the next state. A row that is to draw in a state outside [0, states) is an
 /// error (CFGD_VALUE, `state`): so are transitions that lead there, at the draw after them.
 struct Constraint {
-  const uint32_t* allowed;     // [states, mask_words(vocab)], or null: there is no automaton
+  const uint32_t* allowed;     // [states, words], or null: there is no automaton
   const int32_t* transitions;  // [states, vocab]; read for a token that was drawn
   int32_t* state;              // [rows]; a finished row keeps the one after its last token
-  int64_t states;
+  int64_t states, words;       // mask_words(vocab)
 };
 
 /// One step of decoding: draws the next token of every unfinished row and keeps the books, all of it in device memory
@@ -100,8 +100,8 @@ struct DecodeSample {
   int32_t* next;             // [branches · rows]: the token to feed next; a finished row keeps its last one
   int32_t* history;          // [rows, capacity]: the tokens drawn; −1 after the stop token
   float* history_log_probs;  // [rows, capacity]; 0 after the stop token
-  Constraint constraint;
   int64_t branches, rows, vocab, capacity;
+  Constraint constraint;
 };
 using DecodeSampleArgs = DecodeSample<float>;
 
