@@ -80,11 +80,12 @@ inline float weigh(const float* block, float* weights, float best, float scale, 
 }
 
 /// The first place of a block of weights at which their running sum passes `target`; never one of weight 0. Where rounding
-/// leaves the sum short, it is the last place with a weight; −1 if there is none.
+/// leaves the sum short, it is the last place with a weight; 0 if there is none, as when another thread writes to shared
+/// memory that is drawn from.
 template <int64_t n>
 inline int64_t invert(const float* weights, double target) {
   constexpr int64_t kGroup = 2 * kLanes > 32 ? 2 * kLanes : 32;
-  int64_t chosen = -1;
+  int64_t chosen = 0;
   double left = 0;
   for (int64_t begin = 0; begin < n; begin += kGroup) {
     Vec sum = {};
@@ -96,8 +97,7 @@ inline int64_t invert(const float* weights, double target) {
     if (target < mass) break;
     target -= mass;
   }
-  if (chosen < 0) return -1;
-  int64_t place = -1;
+  int64_t place = 0;
   for (int64_t i = chosen; i < chosen + kGroup; i++) {
     if (weights[i] == 0) continue;
     place = i;
@@ -163,7 +163,7 @@ class RowDraw {
     if (best == -INFINITY) return kNoSupport;
     again(block, logits);
     int64_t i = 0;
-    while (logits[i] != best) i++;
+    while (i + 1 < kBlock && logits[i] != best) i++;  // it is there, unless shared memory has changed meanwhile
     drawn = {static_cast<int32_t>(block * kBlock + i), 0};
     return {};
   }

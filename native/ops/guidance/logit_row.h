@@ -24,10 +24,7 @@ struct LogitRow {
 
   /// Writes the block that begins at token `begin` to `out`, [kBlock], with −∞ beyond the vocabulary.
   Flaw combine(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
-    if (!allowed) return combine_all(begin, out, maxima);
-    if (const Flaw flaw = combine_all(begin, out, maxima)) return flaw;
-    mask(begin, out, maxima);
-    return {};
+    return allowed ? combine_masked(begin, out, maxima) : combine_all<false>(begin, out, maxima);
   }
   /// One token's.
   float operator[](int64_t token) const {
@@ -38,16 +35,33 @@ struct LogitRow {
   }
 
  private:
+  /// Apart, so that rows without a mask have code of their own.
+  __attribute__((noinline)) Flaw combine_masked(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
+    return combine_all<true>(begin, out, maxima);
+  }
+  template <bool kMasked>
   Flaw combine_all(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
     if (guidance.plain() && begin + kBlock <= vocab) {
-      if (guidance.guided ? combine_plain<true>(begin, out, maxima) : combine_plain<false>(begin, out, maxima))
+      if (guidance.guided ? combine_plain<true, kMasked>(begin, out, maxima)
+                          : combine_plain<false, kMasked>(begin, out, maxima))
         return {};
     }
-    return combine_exactly(begin, out, maxima);
+    return combine_exactly<kMasked>(begin, out, maxima);
+  }
+
+  /// A vector of combined logits from `token` on, a multiple of kLanes, with −∞ for those that are not allowed.
+  template <bool kMasked>
+  Vec masked(int64_t token, Vec logits) const {
+    if constexpr (!kMasked) return logits;
+    IVec bits = {};
+    for (int lane = 0; lane < kLanes; lane++) bits[lane] = 1 << lane;
+    const uint32_t word = allowed[token / 32] >> token % 32;
+    const IVec kept = (static_cast<int32_t>(word) - IVec{}) & bits;
+    return kept != 0 ? logits : broadcast(-INFINITY);
   }
 
   /// A block of finite logits; false for any other.
-  template <bool kGuided>
+  template <bool kGuided, bool kMasked>
   bool combine_plain(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
     const T *c = cond + begin, *u = kGuided ? uncond + begin : cond + begin;
     Vec largest[kVectors], check[kVectors];
@@ -56,9 +70,10 @@ struct LogitRow {
       for (int64_t v = 0; v < kVectors; v++) {
         const int64_t at = i + v * kLanes;
         const Vec mixed = guidance.formula<kGuided>(load(c + at), load(u + at));
-        largest[v] = max(mixed, largest[v]);
         check[v] += mixed * 0.0f;
-        store(out + at, mixed);
+        const Vec kept = masked<kMasked>(begin + at, mixed);
+        largest[v] = max(kept, largest[v]);
+        store(out + at, kept);
       }
     }
     for (int64_t v = 0; v < kVectors; v++) maxima[v] = largest[v];
@@ -66,13 +81,14 @@ struct LogitRow {
     return !not_finite(check[0]);
   }
 
+  template <bool kMasked>
   Flaw combine_exactly(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
     const int64_t end = begin + kBlock < vocab ? begin + kBlock : vocab;
     IVec bad = {};
     for (int64_t v = 0; v < kVectors; v++) maxima[v] = broadcast(-INFINITY);
     for_each_vector(begin, end, [&](int64_t i, auto io) {
       const Vec c = io.load(cond + i, -INFINITY), u = guidance.guided ? io.load(uncond + i, -INFINITY) : Vec{};
-      const Vec mixed = guidance(c, u, bad);
+      const Vec mixed = masked<kMasked>(i, guidance(c, u, bad));
       Vec& largest = maxima[(i - begin) / kLanes % kVectors];
       largest = max(mixed, largest);
       store(out + (i - begin), mixed);
@@ -81,23 +97,6 @@ struct LogitRow {
     for (int64_t i = (end - begin + kLanes - 1) / kLanes * kLanes; i < kBlock; i += kLanes)
       store(out + i, broadcast(-INFINITY));
     return {};
-  }
-
-  /// Takes the tokens that are not allowed out of a combined block.
-  void mask(int64_t begin, float* out, Vec (&maxima)[kVectors]) const {
-    const Vec none = broadcast(-INFINITY);
-    const int64_t end = begin + kBlock < vocab ? kBlock : vocab - begin;
-    IVec bits = {};
-    for (int lane = 0; lane < kLanes; lane++) bits[lane] = 1 << lane;
-    for (int64_t v = 0; v < kVectors; v++) maxima[v] = none;
-    for (int64_t i = 0; i < end; i += kLanes) {
-      const uint32_t word = allowed[(begin + i) / 32] >> (begin + i) % 32;
-      const IVec kept = (static_cast<int32_t>(word) - IVec{}) & bits;
-      const Vec masked = kept != 0 ? load(out + i) : none;
-      Vec& largest = maxima[i / kLanes % kVectors];
-      largest = max(masked, largest);
-      store(out + i, masked);
-    }
   }
 };
 
