@@ -31,6 +31,8 @@ export interface TokenAutomatonOptions {
  * A token that stops generations is a token like others: allowed in the states where a generation may end, with a next
  * state, in which nothing is drawn (the same state will do). `maxTokens` cuts a generation in whatever state it is.
  *
+ * For sampling only: a `Trainer` draws without, since the distribution that it differentiates must be the one it draws from.
+ *
  * Its tables take states · vocabularySize · (4 + 1/8) bytes, here and on the device.
  *
  * @example

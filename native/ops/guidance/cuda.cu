@@ -164,29 +164,23 @@ __global__ void __launch_bounds__(kThreads, kBlocks<kMasked>) decode_rows(Decode
     }
     return;
   }
-  const uint32_t* allowed = nullptr;
-  if (kMasked) {
-    const int64_t state = a.constraint.state[r];
-    if (state < 0 || state >= a.constraint.states) {
-      if (threadIdx.x == 0) raise_fault(port, r, state < 0 ? -1 - state : state, state < 0 ? kNegativeState : kState);
-      return;
-    }
-    allowed = a.constraint.allowed + state * a.constraint.words;
+  const int64_t state = kMasked ? a.constraint.state[r] : 0;
+  if (kMasked && (state < 0 || state >= a.constraint.states)) {
+    if (threadIdx.x == 0) raise_fault(port, r, state < 0 ? -1 - state : state, state < 0 ? kNegativeState : kState);
+    return;
   }
   const bool guided = a.branches == 2;
   const T* cond = a.logits + r * a.vocab;
   const LogitRow<T, kMasked> row{cond, guided ? cond + a.rows * a.vocab : cond,
-                                 {guided ? a.scales[r] : 1.0f, guided}, cached ? cache : nullptr, a.vocab, allowed};
+                                 {guided ? a.scales[r] : 1.0f, guided}, cached ? cache : nullptr, a.vocab,
+                                 kMasked ? a.constraint.allowed + state * a.constraint.words : nullptr};
   draw_row<kThreads>(row, r, a.draw, int64_t{static_cast<uint32_t>(a.streams[r])}, static_cast<uint32_t>(position),
                      port, [&](int32_t token, float log_prob) {
                        a.history[slot] = token;
                        a.history_log_probs[slot] = log_prob;
                        for (int64_t b = 0; b < a.branches; b++) a.next[b * a.rows + r] = token;
                        // Only this block reads state and flag, and has read them: a barrier lies between.
-                       if (kMasked) {
-                         int32_t& state = a.constraint.state[r];
-                         state = a.constraint.transitions[state * a.vocab + token];
-                       }
+                       if (kMasked) a.constraint.state[r] = a.constraint.transitions[state * a.vocab + token];
                        if (token == a.stop_token) a.finished[r] = 1;
                      });
 }
