@@ -13,7 +13,7 @@ export function maskWords(vocab: number): number {
  *
  * @throws ValueError for a token out of [0, vocab)
  */
-export function tokenMask(tokens: Iterable<number>, { vocab }: { vocab: number }): Uint32Array<ArrayBuffer> {
+export function tokenMask(tokens: Iterable<number>, { vocab }: { vocab: number }): Uint32Array {
   expectInteger('vocab', vocab, 1);
   const mask = hostArray('uint32', maskWords(vocab), 'the mask');
   for (const token of tokens) {
