@@ -1,3 +1,4 @@
+import { type Generation, Sampler, TokenAutomaton, TransformerLM } from 'cfgdistill';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DType } from '../../lib/native.ts';
 import { native } from '../../lib/native.ts';
@@ -158,4 +159,59 @@ describe('decoding kept to an automaton on the emulated CUDA device', () => {
       expect(messages[1]).toBe(messages[0]);
     }
   });
+});
+
+describe('a sampler on the emulated CUDA device', () => {
+  // As many b as a, one to six, then the stop token: state 0 … 6 counts a's, 7 + n has n b's to come.
+  const [A, B, STOP] = [2, 5, 7];
+  const balanced = new TokenAutomaton({
+    vocabularySize: 9,
+    states: 14,
+    transitions: (state, token) => {
+      if (token === A && state < 6) return state + 1;
+      if (token === B && state > 7) return state - 1;
+      if (token === B && state > 0 && state < 7) return 7 + state - 1;
+      return token === STOP && state === 7 ? 7 : undefined;
+    },
+  });
+
+  it.each([{}, { guidance: { scale: 2, negative: Int32Array.of(3) } }])(
+    'generates a language of equal numbers, the same as on the CPU: %o',
+    async (options) => {
+      const results: Generation[][] = [];
+      for (const on of [cpu, cuda]) {
+        const shape = { vocabularySize: 9, depth: 1, width: 16, heads: 2, maxPositions: 24 };
+        const model = new TransformerLM(shape, { device: on, seed: 3 });
+        const sampler = new Sampler(model, {
+          constraint: balanced,
+          stopToken: STOP,
+          seed: 5,
+          batchSize: 12,
+          ...options,
+        });
+        const generations: Generation[] = [];
+        const prompts = [Int32Array.of(1), Int32Array.of(4, 6), Int32Array.of(8, 0, 1)];
+        const startStates = Int32Array.of(0, 0, 3);
+        for await (const g of sampler.generate(prompts, { samplesPerPrompt: 6, maxTokens: 14, startStates }))
+          generations.push(g);
+        results.push(generations);
+        model.dispose();
+      }
+      const [expected, actual] = results as [Generation[], Generation[]];
+      const lengths = new Set<number>();
+      for (const { prompt, tokens, stopped } of actual) {
+        expect(stopped).toBe(true);
+        const text = Array.from(tokens, (token) => (token === A ? 'a' : token === B ? 'b' : '.')).join('');
+        const a = text.indexOf('b');
+        expect(text).toBe(`${'a'.repeat(a)}${'b'.repeat(prompt === 2 ? a + 3 : a)}.`);
+        lengths.add(a);
+      }
+      expect(lengths.size).toBeGreaterThan(3);
+      for (const [i, { logProbs, ...rest }] of actual.entries()) {
+        const { logProbs: want, ...same } = expected[i]!;
+        expect(rest).toEqual(same);
+        for (const [n, value] of want.entries()) expect(logProbs[n]).toBeCloseTo(value, 4);
+      }
+    },
+  );
 });
