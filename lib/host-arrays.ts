@@ -4,12 +4,14 @@ interface Kinds {
   float32: Float32Array<ArrayBuffer>;
   int32: Int32Array<ArrayBuffer>;
   uint16: Uint16Array<ArrayBuffer>;
+  uint32: Uint32Array<ArrayBuffer>;
 }
 
 const KINDS: { [K in keyof Kinds]: { readonly BYTES_PER_ELEMENT: number; new (length: number): Kinds[K] } } = {
   float32: Float32Array,
   int32: Int32Array,
   uint16: Uint16Array,
+  uint32: Uint32Array,
 };
 
 /**

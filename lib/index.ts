@@ -45,6 +45,7 @@ export { type Device, type DeviceName, device } from './tensor/device.ts';
 export * as operations from './tensor/operations.ts';
 export { keep, scope } from './tensor/scope.ts';
 export { type ComputeType, type DType, Tensor } from './tensor/tensor.ts';
+export { TokenAutomaton, type TokenAutomatonOptions } from './token-automaton.ts';
 export {
   type ResumeOptions,
   type RolloutSource,

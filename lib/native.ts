@@ -127,6 +127,7 @@ interface KernelAddon {
     tokens: Int32Array,
     logProbs: Float32Array,
     dtype: FloatDType,
+    allowed?: Uint32Array,
   ): void;
   sampleGuided(
     cond: T,
@@ -137,8 +138,12 @@ interface KernelAddon {
     topP: number | undefined,
     seed: number,
     offset: number | T,
+    allowed?: T,
   ): [tokens: T, logProbs: T];
-  /** One decoding step, in place on position … historyLogProbs (native/ops/guidance/guidance.h). */
+  /**
+   * One decoding step, in place on position … historyLogProbs and state (native/ops/guidance/guidance.h). The last three,
+   * all or none, are an automaton's.
+   */
   decodeSample(
     logits: T,
     scales: T,
@@ -154,6 +159,9 @@ interface KernelAddon {
     next: T,
     history: T,
     historyLogProbs: T,
+    state?: T,
+    allowed?: T,
+    transitions?: T,
   ): void;
   /** Fills perToken [rows], entropy [rows] of the student and grad [rows, vocab], which is of the logits' type or
    *  float32; returns the loss. */

@@ -2,10 +2,18 @@ import { ShapeError, ValueError } from './errors.ts';
 import type { LanguageModel } from './models/language-model.ts';
 import { packTokens, type TokenBatch } from './models/token-batch.ts';
 import { native } from './native.ts';
-import { checkSampling, type Guidance, negativesOf, type SamplingOptions, scalesOf } from './sampling-options.ts';
+import {
+  checkSampling,
+  type Guidance,
+  negativesOf,
+  type SamplingOptions,
+  scalesOf,
+  startStatesOf,
+} from './sampling-options.ts';
 import { allOrNothing } from './tensor/scope.ts';
 import { withSpareMemory } from './tensor/spare-memory.ts';
 import { Tensor } from './tensor/tensor.ts';
+import { placeAutomaton, TokenAutomaton } from './token-automaton.ts';
 
 export interface SamplerOptions extends SamplingOptions {
   /** Absent: one branch, one pass per token. */
@@ -14,6 +22,8 @@ export interface SamplerOptions extends SamplingOptions {
   seed?: number;
   /** The token that ends a generation. Default: none. */
   stopToken?: number;
+  /** Says what may be drawn after what, the stop token included. Default: anything. */
+  constraint?: TokenAutomaton;
   /** Generations decoded at once; bounds the memory. Default 512. */
   batchSize?: number;
 }
@@ -23,6 +33,8 @@ export interface GenerateOptions {
   samplesPerPrompt?: number;
   /** Most tokens of a generation, the stop token included. */
   maxTokens: number;
+  /** With a constraint: the state that each prompt's generations begin in. Default: the automaton's `start`. */
+  startStates?: Int32Array | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -45,6 +57,8 @@ interface Run {
   width: number;
   samplesPerPrompt: number;
   maxTokens: number;
+  /** Of every prompt. */
+  startStates: Int32Array | null;
   signal: AbortSignal | undefined;
 }
 
@@ -59,10 +73,10 @@ export class Sampler {
   readonly model: LanguageModel;
   readonly options: Readonly<SamplerOptions>;
 
-  /** @throws ValueError naming the first option that is out of its domain */
+  /** @throws ValueError naming the first option that is out of its domain, ShapeError for a constraint on another vocabulary */
   constructor(model: LanguageModel, options: SamplerOptions = {}) {
     checkSampling(options);
-    const { seed = 0, stopToken, batchSize = 512 } = options;
+    const { seed = 0, stopToken, constraint, batchSize = 512 } = options;
     if (!(Number.isSafeInteger(seed) && seed >= 0)) {
       throw new ValueError(`seed: expected an integer from 0 to 2^53 - 1, got ${seed}`, 'seed');
     }
@@ -74,6 +88,15 @@ export class Sampler {
     }
     if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
       throw new ValueError(`batchSize: expected an integer of at least 1, got ${batchSize}`, 'batchSize');
+    }
+    if (constraint !== undefined) {
+      if (!(constraint instanceof TokenAutomaton)) {
+        throw new ValueError(`constraint: expected a TokenAutomaton, got ${typeof constraint}`, 'constraint');
+      }
+      const [expected, got] = [model.vocabularySize, constraint.vocabularySize];
+      if (got !== expected) {
+        throw new ShapeError(`constraint: expected a vocabulary of ${expected}, got ${got}`, 'constraint');
+      }
     }
     this.model = model;
     this.options = { ...options };
@@ -87,11 +110,12 @@ export class Sampler {
   /**
    * Generations in the order of the prompts, each prompt's samples together, as soon as their batch is done.
    *
-   * @throws (on iteration) ValueError for an empty prompt or a token out of range, the signal's reason when it aborts
+   * @throws (on iteration) ValueError for an empty prompt, a token out of range, and where a model gives every token
+   *   that the constraint allows a logit of −∞; the signal's reason when it aborts
    */
   async *generate(
     prompts: readonly Int32Array[],
-    { samplesPerPrompt = 1, maxTokens, signal }: GenerateOptions,
+    { samplesPerPrompt = 1, maxTokens, startStates, signal }: GenerateOptions,
   ): AsyncGenerator<Generation, void, void> {
     if (!(Number.isInteger(samplesPerPrompt) && samplesPerPrompt >= 1)) {
       throw new ValueError(
@@ -105,8 +129,9 @@ export class Sampler {
     if (prompts.length * samplesPerPrompt > 2 ** 31 - 1) {
       throw new ShapeError('prompts: expected fewer than 2^31 generations in one call', 'prompts');
     }
-    const { guidance, batchSize = 512 } = this.options;
+    const { guidance, constraint, batchSize = 512 } = this.options;
     const scales = scalesOf(guidance, prompts.length);
+    const states = startStatesOf(constraint, startStates, prompts.length);
     const negatives = guidance ? negativesOf(guidance, prompts.length) : null;
     // All prompts are looked at before the first is run, so that a bad one costs nothing.
     const width = [...prompts, ...(negatives ?? [])].reduce((longest, { length }) => Math.max(longest, length), 0);
@@ -120,7 +145,7 @@ export class Sampler {
       const rows = await this.#decode(
         [...prompts.slice(begin, end), ...(negatives?.slice(begin, end) ?? [])],
         scales.subarray(begin, end),
-        { begin, width, samplesPerPrompt, maxTokens, signal },
+        { begin, width, samplesPerPrompt, maxTokens, startStates: states, signal },
       );
       yield* rows;
     }
@@ -131,12 +156,15 @@ export class Sampler {
   }
 
   /** The decoder of a batch and what its loop keeps on the device: all of it, or an error and nothing. */
-  #begin(batch: TokenBatch, scales: Float32Array, { begin, samplesPerPrompt, maxTokens }: Run, capacity: number) {
+  #begin(batch: TokenBatch, scales: Float32Array, run: Run, capacity: number) {
+    const { begin, samplesPerPrompt, maxTokens, startStates } = run;
+    const { constraint } = this.options;
     const decoder = this.model.decoder(batch, { capacity, samplesPerRow: samplesPerPrompt });
     const rows = scales.length * samplesPerPrompt;
     const { device } = decoder.logits;
     const perRow = new Float32Array(rows).map((_, r) => scales[Math.floor(r / samplesPerPrompt)] as number);
     const streams = new Int32Array(rows).map((_, r) => begin * samplesPerPrompt + r);
+    const states = startStates && streams.map((s) => startStates[Math.floor(s / samplesPerPrompt)] as number);
     try {
       const state = allOrNothing(() => ({
         scales: Tensor.from(perRow, [rows], device),
@@ -147,6 +175,7 @@ export class Sampler {
         next: Tensor.zeros([batch.rows * samplesPerPrompt], { dtype: 'int32', device }),
         history: Tensor.zeros([rows, maxTokens], { dtype: 'int32', device }),
         logProbs: Tensor.zeros([rows, maxTokens], { device }),
+        ...(constraint && states && placeAutomaton(constraint, states, device)),
       }));
       return { decoder, state };
     } catch (error) {
@@ -183,6 +212,9 @@ export class Sampler {
           state.next.handle,
           state.history.handle,
           state.logProbs.handle,
+          state.automatonState?.handle,
+          state.allowed?.handle,
+          state.transitions?.handle,
         );
         drawn++;
         if (drawn === maxTokens) break;
@@ -208,7 +240,7 @@ export class Sampler {
         };
       });
     } finally {
-      for (const tensor of Object.values(state)) tensor.dispose();
+      for (const tensor of Object.values(state)) tensor?.dispose();
       decoder.dispose();
     }
   }

@@ -1,4 +1,5 @@
-import { ValueError } from './errors.ts';
+import { DTypeError, ShapeError, ValueError } from './errors.ts';
+import type { TokenAutomaton } from './token-automaton.ts';
 
 /** How tokens are drawn from logits. */
 export interface SamplingOptions {
@@ -59,4 +60,25 @@ export function negativesOf({ negative }: Guidance, prompts: number): readonly I
     );
   }
   return negative;
+}
+
+/** The state that every prompt's generations begin in, checked; null without a constraint. */
+export function startStatesOf(
+  constraint: TokenAutomaton | undefined,
+  startStates: Int32Array | undefined,
+  prompts: number,
+): Int32Array | null {
+  if (!constraint) {
+    if (startStates === undefined) return null;
+    throw new ValueError('startStates: expected none without a constraint', 'startStates');
+  }
+  if (startStates === undefined) return new Int32Array(prompts).fill(constraint.start);
+  if (!(startStates instanceof Int32Array)) {
+    throw new DTypeError(`startStates: expected an Int32Array, got ${typeof startStates}`, 'startStates');
+  }
+  if (startStates.length !== prompts) {
+    throw new ShapeError(`startStates: expected [prompts] = [${prompts}], got ${startStates.length}`, 'startStates');
+  }
+  for (const state of startStates) constraint.checkStart(state, 'startStates');
+  return startStates.slice();
 }

@@ -26,7 +26,10 @@ export interface TrainerOptions {
   maxTokens: number;
   /** The token that ends a generation. Default: none. */
   stopToken?: number;
-  /** Temperature of the rollouts and of both distributions in the loss, > 0. Default 0.99. */
+  /**
+   * Temperature of the rollouts and of both distributions in the loss, > 0. Default 0.99. There is no top-k, top-p or
+   * constraint here: the distribution differentiated must be the one that was sampled from.
+   */
   temperature?: number;
   /** 'student' (default): on-policy. A diversity weight above 0 and `scoreFunction` need it: they would be biased. */
   rollouts?: RolloutSource;

@@ -11,4 +11,5 @@ export type { ElementOption, Float16Elements, FloatArray, Like } from './host-el
 export { lerp, type MergeOptions } from './lerp.ts';
 export { type DrawOptions, type SampleGuidedOptions, sampleGuided } from './sample-guided.ts';
 export { slerp } from './slerp.ts';
+export { tokenMask } from './token-mask.ts';
 export { weightedAverage } from './weighted-average.ts';

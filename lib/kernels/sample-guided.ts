@@ -12,9 +12,10 @@ import {
   scaleFor,
 } from './arguments.ts';
 import { type ElementOption, elementsOf, elementType, type FloatArray, type Like } from './host-elements.ts';
+import { expectMask } from './token-mask.ts';
 
-/** How tokens are drawn; `S` is a scale per row, `C` a counter per row. */
-export interface DrawOptions<S, C> {
+/** How tokens are drawn; `S` is a scale per row, `C` a counter per row, `M` a mask of tokens per row. */
+export interface DrawOptions<S, C, M> {
   /** Size of the vocabulary, which a Tensor's shape tells already. */
   vocab?: number;
   /** Guidance scale, one number or one per row. Needed with two branches, of no use without `uncond`. */
@@ -32,10 +33,16 @@ export interface DrawOptions<S, C> {
   seed: number;
   /** A number: row r draws from counter offset + r. Or one counter per row, int32, at least 0. Default 0. */
   offset?: number | C;
+  /**
+   * The tokens that may be drawn: [rows, ceil(vocab / 32)] words, or one row of them for all rows; bit v % 32 of word
+   * ⌊v / 32⌋, the lowest first, is token v's (`tokenMask` makes such a row). A token whose bit is 0 counts as one whose
+   * guided logit is −∞. Default: every token.
+   */
+  allowed?: M;
 }
 
 export type SampleGuidedOptions<A extends FloatArray = Float32Array> = ElementOption<A> &
-  DrawOptions<Float32Array, Int32Array> & {
+  DrawOptions<Float32Array, Int32Array, Uint32Array> & {
     /** Size of the vocabulary; rows = length / vocab. */
     vocab: number;
   };
@@ -48,11 +55,12 @@ export type SampleGuidedOptions<A extends FloatArray = Float32Array> = ElementOp
  *
  * With typed arrays: [rows, vocab], row-major, both Float32Arrays, both Uint16Arrays of the `dtype` 'bf16' or 'f16', or
  * both Float16Arrays; runs now. With Tensors: both float32 or both bfloat16,
- * [rows, vocab]; returns Tensors [rows] at once and runs in queue order.
+ * [rows, vocab]; returns Tensors [rows] at once and runs in queue order. `allowed` is then a Tensor of int32 with the same
+ * bits, of one dimension for a mask of all rows.
  *
  * @throws ShapeError, DTypeError for arguments that do not fit each other.
- * @throws ValueError for an option out of range, NaN or +∞ in a logit, and a row without any finite logit. With
- *   Tensors, what is wrong with the data rejects at `read()`.
+ * @throws ValueError for an option out of range, NaN or +∞ in a logit (also of a token that is not allowed), and a row
+ *   without any finite logit among the allowed tokens. With Tensors, what is wrong with the data rejects at `read()`.
  */
 export function sampleGuided<A extends FloatArray>(
   cond: A,
@@ -62,14 +70,14 @@ export function sampleGuided<A extends FloatArray>(
 export function sampleGuided<C extends ComputeType>(
   cond: Tensor<C>,
   uncond: Tensor<NoInfer<C>> | null,
-  options: DrawOptions<Tensor, Tensor<'int32'>>,
+  options: DrawOptions<Tensor, Tensor<'int32'>, Tensor<'int32'>>,
 ): { tokens: Tensor<'int32'>; logProbs: Tensor };
 export function sampleGuided(
   cond: FloatArray | Tensor<ComputeType>,
   uncond: FloatArray | Tensor<ComputeType> | null,
-  options: SampleGuidedOptions<FloatArray> | DrawOptions<Tensor, Tensor<'int32'>>,
+  options: SampleGuidedOptions<FloatArray> | DrawOptions<Tensor, Tensor<'int32'>, Tensor<'int32'>>,
 ): { tokens: Int32Array; logProbs: Float32Array } | { tokens: Tensor<'int32'>; logProbs: Tensor } {
-  const names = ['vocab', 'scale', 'temperature', 'topK', 'topP', 'seed', 'offset'];
+  const names = ['vocab', 'scale', 'temperature', 'topK', 'topP', 'seed', 'offset', 'allowed'];
   expectOptions('options', options, cond instanceof Tensor ? names : ['dtype', ...names]);
   const { temperature = 1, topK, topP, seed, offset = 0 } = options;
   const scale = scaleFor<number | Float32Array | Tensor>(options.scale, uncond !== null);
@@ -79,6 +87,8 @@ export function sampleGuided(
     if (uncond !== null) expectTensor('uncond', uncond, cond.dtype);
     if (typeof scale !== 'number') expectTensor('scale', scale, 'float32');
     if (typeof offset !== 'number') expectTensor('offset', offset, 'int32');
+    const { allowed } = options;
+    if (allowed !== undefined) expectTensor('allowed', allowed, 'int32');
     const [tokens, logProbs] = native.sampleGuided(
       cond.handle,
       uncond?.handle ?? null,
@@ -88,18 +98,23 @@ export function sampleGuided(
       topP,
       seed,
       typeof offset === 'number' ? offset : offset.handle,
+      allowed?.handle,
     );
     return { tokens: new Tensor(tokens, 'int32'), logProbs: new Tensor(logProbs, 'float32') };
   }
-  const { vocab: width, dtype } = options as SampleGuidedOptions<FloatArray>;
+  const { vocab: width, dtype, allowed } = options as SampleGuidedOptions<FloatArray>;
   const type = elementType('cond', cond, dtype);
   const own = elementsOf('cond', cond, type);
   const { rows, vocab } = logitsOf('cond', own, width);
   const other = uncond === null ? null : elementsOf('uncond', uncond, type, rows, vocab);
   if (typeof scale !== 'number') expectFloats('scale', scale, rows);
   if (typeof offset !== 'number') expectInts('offset', offset, rows);
+  if (allowed !== undefined) expectMask('allowed', allowed, rows, vocab);
   const tokens = hostArray('int32', rows.size, 'the tokens');
   const logProbs = hostArray('float32', rows.size, 'the log-probabilities');
-  native.sampleGuidedNow(own, other, scale, width, temperature, topK, topP, seed, offset, tokens, logProbs, type);
+  native.sampleGuidedNow(
+    ...([own, other, scale, width, temperature, topK, topP, seed, offset] as const),
+    ...([tokens, logProbs, type, allowed] as const),
+  );
   return { tokens, logProbs };
 }

@@ -180,6 +180,10 @@ Span<int32_t> ints_of(const Napi::Value& value, const char* argument, int64_t le
   return array_of<int32_t>(value, argument, length, napi_int32_array, "Int32Array");
 }
 
+Span<uint32_t> words_of(const Napi::Value& value, const char* argument, int64_t length) {
+  return array_of<uint32_t>(value, argument, length, napi_uint32_array, "Uint32Array");
+}
+
 Span<float> host_elements_of(const Napi::Value& value, const char* argument, DType dtype, int64_t length) {
   if (dtype == DType::f32) return floats_of(value, argument, length);
   const Span<uint16_t> halves = array_of<uint16_t>(value, argument, length, napi_uint16_array, "Uint16Array");

@@ -53,6 +53,7 @@ struct Span {
 /// JavaScript runs again: read all that may call it (elements of lists) before.
 Span<float> floats_of(const Napi::Value& value, const char* argument, int64_t length = -1);
 Span<int32_t> ints_of(const Napi::Value& value, const char* argument, int64_t length = -1);
+Span<uint32_t> words_of(const Napi::Value& value, const char* argument, int64_t length = -1);
 /// Elements of a floating-point type: a Float32Array, or a Uint16Array of bf16 or f16, behind a pointer that the
 /// operation's variant gives its type.
 Span<float> host_elements_of(const Napi::Value& value, const char* argument, DType dtype, int64_t length = -1);

@@ -22,6 +22,17 @@ DrawOptions draw_options(const Napi::Value& temperature, const Napi::Value& top_
   return draw;
 }
 
+/// Words from a row's mask to the next one's in a mask of one row for all, or of one each.
+int64_t mask_step(int64_t length, int64_t rows, int64_t vocab) {
+  const int64_t words = mask_words(vocab);
+  if (length == words) return 0;
+  if (length != rows * words)
+    fail(CFGD_SHAPE, "allowed", "expected [rows, words] = [%lld, %lld] or [words] = [%lld], got %lld elements",
+         static_cast<long long>(rows), static_cast<long long>(words), static_cast<long long>(words),
+         static_cast<long long>(length));
+  return words;
+}
+
 // (cond, uncond, scale: number | Float32Array, vocab, out, dtype): typed arrays, now.
 Napi::Value guided_logits_now(const Napi::CallbackInfo& info) {
   GuidedLogitsArgs args{};
@@ -67,7 +78,7 @@ Napi::Value guided_logits(const Napi::CallbackInfo& info) {
 }
 
 // (cond, uncond | null, scale, vocab, temperature, topK, topP, seed, offset: number | Int32Array, tokens, logProbs,
-//  dtype)
+//  dtype, allowed: Uint32Array | undefined)
 Napi::Value sample_guided_now(const Napi::CallbackInfo& info) {
   SampleGuidedArgs args{};
   args.vocab = integer_of(info[3], "vocab", 1, INT32_MAX);
@@ -87,13 +98,19 @@ Napi::Value sample_guided_now(const Napi::CallbackInfo& info) {
     args.offset = integer_of(info[8], "offset", 0, int64_t{1} << 53);
   else
     args.counters = call.reads(ints_of(info[8], "offset", args.rows), "offset");
+  if (!is_absent(info[12])) {
+    const Span<uint32_t> allowed = words_of(info[12], "allowed");
+    args.allowed_step = mask_step(allowed.length, args.rows, args.vocab);
+    args.allowed = call.reads(allowed, "allowed");
+  }
   args.tokens = call.writes(ints_of(info[9], "tokens", args.rows), "tokens");
   args.log_probs = call.writes(floats_of(info[10], "logProbs", args.rows), "logProbs");
   run_now({Op::sample_guided, dtype}, bytes_of(args));
   return info.Env().Undefined();
 }
 
-// (cond, uncond | null, scale: number | tensor, temperature, topK, topP, seed, offset: number | tensor): [tokens, logProbs]
+// (cond, uncond | null, scale: number | tensor, temperature, topK, topP, seed, offset: number | tensor,
+//  allowed: int32 tensor | undefined): [tokens, logProbs]
 Napi::Value sample_guided(const Napi::CallbackInfo& info) {
   SampleGuidedArgs args{};
   const Tensor& cond = elements_of(info[0], "cond", {-1, -1});
@@ -120,6 +137,18 @@ Napi::Value sample_guided(const Napi::CallbackInfo& info) {
     args.counters = counters.data<int32_t>();
     inputs.push_back(&counters);
   }
+  if (!is_absent(info[8])) {
+    const Tensor& allowed = tensor_of(info[8], "allowed", DType::i32);
+    const int64_t words = mask_words(args.vocab);
+    const bool per_row = allowed.shape.rank() == 2;
+    if (per_row)
+      expect_shape(allowed, "allowed", {args.rows, words});
+    else
+      expect_shape(allowed, "allowed", {words});
+    args.allowed_step = per_row ? words : 0;
+    args.allowed = allowed.data<uint32_t>();
+    inputs.push_back(&allowed);
+  }
   Tensor tokens = cond.device().empty(DType::i32, {args.rows});
   Tensor log_probs = cond.device().empty(DType::f32, {args.rows});
   args.cond = cond.data();
@@ -133,7 +162,8 @@ Napi::Value sample_guided(const Napi::CallbackInfo& info) {
 }
 
 // (logits of float32 or bfloat16, scales, streams, temperature, topK, topP, seed, stopToken | null, position, finished, unfinished, next,
-//  history, historyLogProbs): works in place on the last six.
+//  history, historyLogProbs, then undefined or state, allowed, transitions): works in place on position … historyLogProbs
+//  and state.
 Napi::Value decode_sample(const Napi::CallbackInfo& info) {
   DecodeSampleArgs args{};
   const Tensor& logits = elements_of(info[0], "logits", {-1, -1});
@@ -163,9 +193,24 @@ Napi::Value decode_sample(const Napi::CallbackInfo& info) {
   args.next = next.data<int32_t>();
   args.history = history.data<int32_t>();
   args.history_log_probs = log_probs.data();
-  submit(info.Env(), {Op::decode_sample, logits.dtype}, bytes_of(args),
-         {&logits, &scales, &streams, &position, &finished, &unfinished, &next, &history, &log_probs},
-         {&position, &finished, &unfinished, &next, &history, &log_probs});
+  std::vector<const Tensor*> outputs = {&position, &finished, &unfinished, &next, &history, &log_probs};
+  std::vector<const Tensor*> inputs = {&logits, &scales, &streams};
+  if (!is_absent(info[14])) {
+    const Tensor& state = tensor_of(info[14], "state", DType::i32, {args.rows});
+    const Tensor& allowed = tensor_of(info[15], "allowed", DType::i32, {-1, mask_words(args.vocab)});
+    if (!allowed.shape[0])
+      fail(CFGD_SHAPE, "allowed", "expected at least one state, got %s", allowed.shape.text().c_str());
+    args.constraint.states = allowed.shape[0];
+    args.constraint.words = allowed.shape[1];
+    const Tensor& transitions = tensor_of(info[16], "transitions", DType::i32, {args.constraint.states, args.vocab});
+    args.constraint.state = state.data<int32_t>();
+    args.constraint.allowed = allowed.data<uint32_t>();
+    args.constraint.transitions = transitions.data<int32_t>();
+    outputs.push_back(&state);
+    inputs.insert(inputs.end(), {&allowed, &transitions});
+  }
+  inputs.insert(inputs.end(), outputs.begin(), outputs.end());
+  submit(info.Env(), {Op::decode_sample, logits.dtype}, bytes_of(args), inputs, outputs);
   return info.Env().Undefined();
 }
 

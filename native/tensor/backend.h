@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CFGD_BACKEND_ABI 2u
+#define CFGD_BACKEND_ABI 3u
 
 enum cfgd_code {
   CFGD_OK = 0,

@@ -1,7 +1,16 @@
 // Typed arrays in every kind of memory that JavaScript has, right and wrong for a call, as an input's bytes decide.
 import { fillFloats, fillInts } from './values.mjs';
 
-const OTHER_TYPES = [Float64Array, Int32Array, Uint16Array, Float32Array, Uint8Array, Int8Array, BigInt64Array];
+const OTHER_TYPES = [
+  Float64Array,
+  Int32Array,
+  Uint32Array,
+  Uint16Array,
+  Float32Array,
+  Uint8Array,
+  Int8Array,
+  BigInt64Array,
+];
 const GUARD = 0xa5;
 
 /** The arrays of one call, and what must be true of their memory after it. */
@@ -26,6 +35,11 @@ export class Memory {
 
   ints(length, low = 0, high = 0) {
     return this.#make(Int32Array, length, (array) => fillInts(this.#input, array, low, high));
+  }
+
+  /** Masks: any bits. */
+  words(length) {
+    return this.#make(Uint32Array, length, (array) => fillInts(this.#input, array, -(2 ** 31), 2 ** 31 - 1));
   }
 
   /** Takes the memory away under the arrays made so far. */

@@ -8,6 +8,10 @@ const STORED = ['float32', 'bfloat16', 'float16'];
 const ALL = ['float32', 'bfloat16', 'float16', 'int32'];
 const KINDS = ['gelu', 'gelu-tanh', 'silu'];
 
+/** Of masks of tokens. */
+const BITS = [-(2 ** 31), 2 ** 31 - 1];
+const words = (vocab) => Math.ceil(vocab / 32);
+
 const flag = (g) => (g.input.rarely(32) ? g.pick([0, 'true', null, undefined]) : g.input.bit());
 const optional = (g, make) => (g.input.bit() ? make() : g.pick([undefined, null]));
 const rowsOf = (g) => g.input.integer(0, 4);
@@ -42,11 +46,16 @@ export const ARGUMENTS = {
     const [rows, vocab, type] = [rowsOf(g), vocabulary(g.input), g.pick(COMPUTED)];
     const logits = () => g.tensor(type, [rows, vocab]);
     const offset = () => (g.input.bit() ? g.tensor(I32, [rows], [0, 99]) : numberOf(g, 0, 7));
-    return [logits(), optional(g, logits), perRow(g, rows), ...draw(g), offset()];
+    const allowed = () => g.tensor(I32, g.input.bit() ? [rows, words(vocab)] : [words(vocab)], BITS);
+    return [logits(), optional(g, logits), perRow(g, rows), ...draw(g), offset(), optional(g, allowed)];
   },
   decodeSample(g) {
     const [rows, vocab, branches] = [g.input.integer(1, 3), vocabulary(g.input), g.input.integer(1, 2)];
-    const capacity = g.input.integer(1, 6);
+    const [capacity, states] = [g.input.integer(1, 6), g.input.integer(1, 3)];
+    const automaton = () => [
+      g.tensor(I32, [rows], [0, states - 1]),
+      ...[g.tensor(I32, [states, words(vocab)], BITS), g.tensor(I32, [states, vocab], [-1, states - 1])],
+    ];
     return [
       g.tensor(g.pick(COMPUTED), [branches * rows, vocab]),
       ...[
@@ -58,6 +67,7 @@ export const ARGUMENTS = {
       ...[g.tensor(I32, [1], [0, capacity - 1]), g.tensor(I32, [rows], [0, 1]), g.tensor(I32, [1], [1, rows])],
       ...[g.tensor(I32, [branches * rows], [0, vocab - 1]), g.tensor(I32, [rows, capacity], [0, vocab - 1])],
       g.tensor(F32, [rows, capacity]),
+      ...(g.input.bit() ? automaton() : []),
     ];
   },
   distillationLoss(g) {

@@ -15,6 +15,7 @@ import {
   slerp,
   Tensor,
   TransformerLM,
+  tokenMask,
   weightedAverage,
 } from 'cfgdistill';
 import { KEYS } from 'cfgdistill/tasks/chords';
@@ -31,6 +32,7 @@ function expectType<T>() {
 declare const floats: Float32Array;
 declare const ints: Int32Array;
 declare const bits: Uint16Array;
+declare const words: Uint32Array;
 declare const tensor: Tensor;
 declare const half: Tensor<'bfloat16'>;
 declare const stored: Tensor<'float16'>;
@@ -42,6 +44,8 @@ expectType<Float32Array>()(guidedLogits(floats, floats, floats, { vocab: 8 }));
 expectType<{ tokens: Int32Array; logProbs: Float32Array }>()(
   sampleGuided(floats, null, { vocab: 8, seed: 1, topK: 5, topP: 0.9, temperature: 0.5, offset: ints }),
 );
+expectType<Uint32Array>()(tokenMask([1, 5], { vocab: 8 }));
+expectType<Int32Array>()(sampleGuided(bits, null, { vocab: 8, dtype: 'bf16', seed: 1, allowed: words }).tokens);
 expectType<DistillationResult<number, Float32Array>>()(
   distillationLoss(floats, floats, null, { vocab: 8, policy: { tokens: ints, coefficients: floats } }),
 );
@@ -62,7 +66,7 @@ expectType<Float32Array>()(distillationLoss(bits, bits, null, { vocab: 8, dtype:
 // Tensors in, Tensors out, of the same element type.
 expectType<Tensor<'float32'>>()(guidedLogits(tensor, tensor, tensor));
 expectType<Tensor<'bfloat16'>>()(guidedLogits(half, half, 3));
-expectType<Tensor<'int32'>>()(sampleGuided(half, null, { seed: 1, offset: tokens }).tokens);
+expectType<Tensor<'int32'>>()(sampleGuided(half, null, { seed: 1, offset: tokens, allowed: tokens }).tokens);
 expectType<Tensor<'bfloat16'>>()(distillationLoss(half, half, null, {}).grad);
 expectType<Tensor<'float32'>>()(distillationLoss(half, half, null, {}).loss);
 expectType<Tensor<'float16'>>()(lerp(stored, stored, 0.5));
@@ -85,6 +89,10 @@ guidedLogits(stored, stored, 3);
 guidedLogits(new Float64Array(8), floats, 3, { vocab: 8 });
 // @ts-expect-error: a draw needs a seed
 sampleGuided(floats, null, { vocab: 8 });
+// @ts-expect-error: a mask of signed integers
+sampleGuided(floats, null, { vocab: 8, seed: 1, allowed: ints });
+// @ts-expect-error: a Tensor's mask is one, too
+sampleGuided(tensor, null, { seed: 1, allowed: words });
 // @ts-expect-error: `out` is a typed array's option
 guidedLogits(tensor, tensor, 3, { out: floats });
 // @ts-expect-error: no such divergence

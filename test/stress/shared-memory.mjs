@@ -47,12 +47,18 @@ async function main(seconds) {
       () => addon.lerpNow(a, b, 0.3, out(), dtype),
       () => addon.weightedAverageNow([a, b, c], [1, 2, 3], out(), dtype),
     );
-    for (const [topK, topP] of [
+    const bits = new Uint32Array(memory, 0, ROWS * Math.ceil(VOCAB / 32));
+    for (const [topK, topP, temperature = 0.9, allowed] of [
       [undefined, undefined],
       [50, undefined],
       [undefined, 0.9],
       [3, 0.5],
       [VOCAB, 1],
+      [undefined, undefined, 0],
+      [undefined, undefined, 0, bits],
+      [undefined, undefined, 0.9, bits],
+      [50, undefined, 0.9, bits],
+      [undefined, 0.9, 0.9, bits],
     ]) {
       calls.push(() => {
         addon.sampleGuidedNow(
@@ -60,7 +66,7 @@ async function main(seconds) {
           b,
           perRow(0),
           VOCAB,
-          0.9,
+          temperature,
           topK,
           topP,
           1,
@@ -68,6 +74,7 @@ async function main(seconds) {
           new Int32Array(ROWS),
           results()[0],
           dtype,
+          allowed,
         );
       });
     }

@@ -86,7 +86,8 @@ int32_t sample_guided(const SampleGuided<T>& a, const Parallel& parallel, cfgd_s
       const int64_t stream = a.counters ? a.counters[r] : a.offset + r;
       if (!flaw && stream < 0) flaw = {"offset", "a counter of at least 0", -1, static_cast<double>(stream)};
       if (!flaw) {
-        const LogitRow<T> row{a.cond + at, a.uncond ? a.uncond + at : nullptr, guidance, a.vocab};
+        const LogitRow<T> row{a.cond + at, a.uncond ? a.uncond + at : nullptr, guidance, a.vocab,
+                              a.allowed ? a.allowed + r * a.allowed_step : nullptr};
         Drawn drawn{-1, 0};
         flaw = RowDraw<T>(row, Draw(a.draw, static_cast<uint64_t>(stream), 0))(drawn);
         a.tokens[r] = drawn.token;
@@ -115,11 +116,16 @@ int32_t decode_sample(const DecodeSample<T>& a, const Parallel& parallel, cfgd_s
         continue;
       }
       Flaw flaw;
+      const Constraint& constraint = a.constraint;
+      const int64_t state = constraint.allowed ? constraint.state[r] : 0;
+      const bool known = !constraint.allowed || (state >= 0 && state < constraint.states);
       const Guidance guidance = guidance_of(a.scales, 1, a.branches == 2, r, flaw);
+      if (!known) flaw = {"state", "a state of the automaton", -1, static_cast<double>(state)};
       const T* cond = a.logits + r * a.vocab;
       Drawn drawn{-1, 0};
       if (!flaw) {
-        const LogitRow<T> row{cond, guidance.guided ? cond + a.rows * a.vocab : nullptr, guidance, a.vocab};
+        const LogitRow<T> row{cond, guidance.guided ? cond + a.rows * a.vocab : nullptr, guidance, a.vocab,
+                              constraint.allowed ? constraint.allowed + state * constraint.words : nullptr};
         const Draw draw(a.draw, static_cast<uint32_t>(a.streams[r]), static_cast<uint32_t>(position));
         flaw = RowDraw<T>(row, draw)(drawn);
       }
@@ -130,6 +136,7 @@ int32_t decode_sample(const DecodeSample<T>& a, const Parallel& parallel, cfgd_s
       *token = drawn.token;
       *log_prob = drawn.log_prob;
       for (int64_t b = 0; b < a.branches; b++) a.next[b * a.rows + r] = drawn.token;
+      if (constraint.allowed) constraint.state[r] = constraint.transitions[state * a.vocab + drawn.token];
       if (drawn.token == a.stop_token) a.finished[r] = 1;
     }
   });

@@ -88,8 +88,8 @@ __global__ void __launch_bounds__(kCombineThreads)
 
 /// Draws from one row, the whole block taking part, or raises the fault because of which it cannot be drawn from.
 /// Thread 0 hands the token and its log-probability to `write`.
-template <int kThreads, class T, class Write>
-__device__ void draw_row(const LogitRow<T>& row, int64_t r, const DrawOptions& options, int64_t stream,
+template <int kThreads, class T, bool kMasked, class Write>
+__device__ void draw_row(const LogitRow<T, kMasked>& row, int64_t r, const DrawOptions& options, int64_t stream,
                          uint32_t position, const FaultPort& port, const Write& write) {
   int flaw = row.guidance.flaw();
   int64_t item = 0;
@@ -122,15 +122,20 @@ __device__ void draw_row(const LogitRow<T>& row, int64_t r, const DrawOptions& o
   write(static_cast<int32_t>(drawn.token), static_cast<float>(relative - log(drawn.mass)));
 }
 
+// Blocks that a processor must have room for; 0 leaves it to the compiler, which with a mask would spill registers for
+// the sake of a second one.
+template <bool kMasked>
+constexpr int kBlocks = kMasked ? 1 : 0;
+
 // One block per row. Each branch is read once where a row of logits fits into shared memory.
-template <class T, int kThreads>
-__global__ void __launch_bounds__(kThreads) sample_rows(SampleGuided<T> a, bool cached, FaultPort port) {
+template <class T, int kThreads, bool kMasked>
+__global__ void __launch_bounds__(kThreads, kBlocks<kMasked>) sample_rows(SampleGuided<T> a, bool cached, FaultPort port) {
   CFGD_DYNAMIC_SHARED(float, cache);
   if (skipped(port)) return;
   const int64_t r = blockIdx.x;
   const Guidance guidance{a.uncond && a.scales ? a.scales[r] : a.scale, a.uncond != nullptr};
-  const LogitRow<T> row{a.cond + r * a.vocab, (a.uncond ? a.uncond : a.cond) + r * a.vocab, guidance,
-                        cached ? cache : nullptr, a.vocab};
+  const LogitRow<T, kMasked> row{a.cond + r * a.vocab, (a.uncond ? a.uncond : a.cond) + r * a.vocab, guidance,
+                                 cached ? cache : nullptr, a.vocab, kMasked ? a.allowed + r * a.allowed_step : nullptr};
   const int64_t stream = a.counters ? a.counters[r] : a.offset + r;
   draw_row<kThreads>(row, r, a.draw, stream, 0, port, [&](int32_t token, float log_prob) {
     a.tokens[r] = token;
@@ -138,8 +143,8 @@ __global__ void __launch_bounds__(kThreads) sample_rows(SampleGuided<T> a, bool 
   });
 }
 
-template <class T, int kThreads>
-__global__ void __launch_bounds__(kThreads) decode_rows(DecodeSample<T> a, bool cached, FaultPort port) {
+template <class T, int kThreads, bool kMasked>
+__global__ void __launch_bounds__(kThreads, kBlocks<kMasked>) decode_rows(DecodeSample<T> a, bool cached, FaultPort port) {
   CFGD_DYNAMIC_SHARED(float, cache);
   if (skipped(port)) return;
   const int64_t r = blockIdx.x;
@@ -159,16 +164,23 @@ __global__ void __launch_bounds__(kThreads) decode_rows(DecodeSample<T> a, bool 
     }
     return;
   }
+  const int64_t state = kMasked ? a.constraint.state[r] : 0;
+  if (kMasked && (state < 0 || state >= a.constraint.states)) {
+    if (threadIdx.x == 0) raise_fault(port, r, state < 0 ? -1 - state : state, state < 0 ? kNegativeState : kState);
+    return;
+  }
   const bool guided = a.branches == 2;
   const T* cond = a.logits + r * a.vocab;
-  const LogitRow<T> row{cond, guided ? cond + a.rows * a.vocab : cond, {guided ? a.scales[r] : 1.0f, guided},
-                        cached ? cache : nullptr, a.vocab};
+  const LogitRow<T, kMasked> row{cond, guided ? cond + a.rows * a.vocab : cond,
+                                 {guided ? a.scales[r] : 1.0f, guided}, cached ? cache : nullptr, a.vocab,
+                                 kMasked ? a.constraint.allowed + state * a.constraint.words : nullptr};
   draw_row<kThreads>(row, r, a.draw, int64_t{static_cast<uint32_t>(a.streams[r])}, static_cast<uint32_t>(position),
                      port, [&](int32_t token, float log_prob) {
                        a.history[slot] = token;
                        a.history_log_probs[slot] = log_prob;
                        for (int64_t b = 0; b < a.branches; b++) a.next[b * a.rows + r] = token;
-                       // Only this block reads the flag, and has read it: a barrier lies between.
+                       // Only this block reads state and flag, and has read them: a barrier lies between.
+                       if (kMasked) a.constraint.state[r] = a.constraint.transitions[state * a.vocab + token];
                        if (token == a.stop_token) a.finished[r] = 1;
                      });
 }
@@ -224,21 +236,31 @@ int32_t guided_logits(const LaunchContext& context, const GuidedLogits<T>& a, cf
   return CFGD_OK;
 }
 
+template <class T, bool kMasked>
+int32_t launch_sample(const LaunchContext& context, const SampleGuided<T>& a, cfgd_status* status) {
+  return a.vocab <= kShortRow ? launch_rows(sample_rows<T, kShortThreads, kMasked>, kShortThreads, context, a, status)
+                              : launch_rows(sample_rows<T, kLongThreads, kMasked>, kLongThreads, context, a, status);
+}
+
 template <class T>
 int32_t sample_guided(const LaunchContext& context, const SampleGuided<T>& a, cfgd_status* status) {
   if (const int32_t code = check_size(a.rows, a.vocab, "cond", status)) return code;
   if (a.rows == 0) return CFGD_OK;
-  return a.vocab <= kShortRow ? launch_rows(sample_rows<T, kShortThreads>, kShortThreads, context, a, status)
-                              : launch_rows(sample_rows<T, kLongThreads>, kLongThreads, context, a, status);
+  return a.allowed ? launch_sample<T, true>(context, a, status) : launch_sample<T, false>(context, a, status);
+}
+
+template <class T, bool kMasked>
+int32_t launch_decode(const LaunchContext& context, const DecodeSample<T>& a, cfgd_status* status) {
+  return a.vocab <= kShortRow ? launch_rows(decode_rows<T, kShortThreads, kMasked>, kShortThreads, context, a, status)
+                              : launch_rows(decode_rows<T, kLongThreads, kMasked>, kLongThreads, context, a, status);
 }
 
 template <class T>
 int32_t decode_sample(const LaunchContext& context, const DecodeSample<T>& a, cfgd_status* status) {
   if (const int32_t code = check_size(a.rows, a.vocab, "logits", status)) return code;
   if (a.rows == 0) return CFGD_OK;
-  const int32_t code = a.vocab <= kShortRow
-                           ? launch_rows(decode_rows<T, kShortThreads>, kShortThreads, context, a, status)
-                           : launch_rows(decode_rows<T, kLongThreads>, kLongThreads, context, a, status);
+  const int32_t code = a.constraint.allowed ? launch_decode<T, true>(context, a, status)
+                                            : launch_decode<T, false>(context, a, status);
   if (code != CFGD_OK) return code;
   CFGD_LAUNCH(decode_books<T>, dim3(1), dim3(kShortThreads), 0, context.stream, a, context.fault);
   return CFGD_OK;

@@ -18,15 +18,18 @@ namespace cfgd {
 
 /// One row's branches. `cache`, in shared memory, holds the combined logits if it is there; they are combined again at
 /// every visit if not.
-template <class T>
+template <class T, bool kMasked>
 struct LogitRow {
   const T* cond;
   const T* uncond;  // cond itself where there is no guidance
   Guidance guidance;
   float* cache;  // or null
   int64_t vocab;
+  const uint32_t* allowed;  // [mask_words(vocab)]; not read unless kMasked
 
+  __device__ bool allows(int64_t t) const { return allowed[t >> 5] >> (t & 31) & 1; }
   __device__ float operator[](int64_t t) const {
+    if (kMasked && !cache && !allows(t)) return -INFINITY;
     return cache ? cache[t] : guidance(widened(cond[t]), widened(uncond[t]));
   }
 };
@@ -44,14 +47,15 @@ struct RowSummary {
 };
 
 /// Reads a row once: fills its cache and finds its largest logit.
-template <int kThreads, class T>
-__device__ RowSummary summarize(const LogitRow<T>& row, int& phase) {
+template <int kThreads, class T, bool kMasked>
+__device__ RowSummary summarize(const LogitRow<T, kMasked>& row, int& phase) {
   // Logit and token in one number whose order is: larger logit first, then lower token.
   unsigned long long found[2] = {0, 0};
   const auto visit = [&](int64_t t, float c, float u) {
     const unsigned long long falling = 0xffffffffu - static_cast<uint32_t>(t);
-    const float logit = row.guidance(c, u);
+    float logit = row.guidance(c, u);
     if (row.guidance.bad(c, u, logit)) found[1] = found[1] > falling ? found[1] : falling;
+    if (kMasked && !row.allows(t)) logit = -INFINITY;
     if (row.cache) row.cache[t] = logit;
     if (logit > -INFINITY) {
       const unsigned long long rank = static_cast<unsigned long long>(ordered(logit)) << 32 | falling;
@@ -62,7 +66,7 @@ __device__ RowSummary summarize(const LogitRow<T>& row, int& phase) {
   int64_t done = 0;
   if (aligned16(row.cond) && aligned16(row.uncond)) {
     done = row.vocab / kCount * kCount;
-#pragma unroll 2
+#pragma unroll(kMasked ? 1 : 2)
     for (int64_t t = kCount * threadIdx.x; t < done; t += kCount * kThreads) {
       float c[kCount], u[kCount];
       load_pack(row.cond + t, c);
@@ -125,8 +129,8 @@ struct Weights {
 /// Draws from a row with a finite logit and no bad token, at a temperature above 0.
 ///
 /// Three passes over the cached row for each of top-k and top-p, and one for the draw.
-template <int kThreads, class T>
-__device__ Drawn draw(const LogitRow<T>& row, float best, const DrawOptions& options, uint64_t stream,
+template <int kThreads, class T, bool kMasked>
+__device__ Drawn draw(const LogitRow<T, kMasked>& row, float best, const DrawOptions& options, uint64_t stream,
                       uint32_t position) {
   const int64_t vocab = row.vocab;
   const Weights weights(best, options.temperature, vocab);

@@ -80,11 +80,12 @@ inline float weigh(const float* block, float* weights, float best, float scale, 
 }
 
 /// The first place of a block of weights at which their running sum passes `target`; never one of weight 0. Where rounding
-/// leaves the sum short, it is the last place with a weight; −1 if there is none.
+/// leaves the sum short, it is the last place with a weight; 0 if there is none, as when another thread writes to shared
+/// memory that is drawn from.
 template <int64_t n>
 inline int64_t invert(const float* weights, double target) {
   constexpr int64_t kGroup = 2 * kLanes > 32 ? 2 * kLanes : 32;
-  int64_t chosen = -1;
+  int64_t chosen = 0;
   double left = 0;
   for (int64_t begin = 0; begin < n; begin += kGroup) {
     Vec sum = {};
@@ -96,8 +97,7 @@ inline int64_t invert(const float* weights, double target) {
     if (target < mass) break;
     target -= mass;
   }
-  if (chosen < 0) return -1;
-  int64_t place = -1;
+  int64_t place = 0;
   for (int64_t i = chosen; i < chosen + kGroup; i++) {
     if (weights[i] == 0) continue;
     place = i;
@@ -151,12 +151,6 @@ class RowDraw {
   Ahead<2> ahead_in_next_row(int64_t block) const {
     return block < kKeptBlocks ? ahead(row_.blocks() + block) : Ahead<2>{};
   }
-  float logit(int64_t token) const {
-    IVec unused = {};
-    return row_.guidance(broadcast(widened(row_.cond[token])),
-                         broadcast(row_.guidance.guided ? widened(row_.uncond[token]) : 0.0f), unused)[0];
-  }
-
   Flaw take_best(Drawn& drawn) {
     alignas(64) float logits[kBlock];
     float best = -INFINITY;
@@ -169,7 +163,7 @@ class RowDraw {
     if (best == -INFINITY) return kNoSupport;
     again(block, logits);
     int64_t i = 0;
-    while (logits[i] != best) i++;
+    while (i + 1 < kBlock && logits[i] != best) i++;  // it is there, unless shared memory has changed meanwhile
     drawn = {static_cast<int32_t>(block * kBlock + i), 0};
     return {};
   }
@@ -210,7 +204,7 @@ class RowDraw {
     weigh<kBlock>(block, block, sums[chosen].best, draw_.scale, {});
     mass_of(sums[chosen]);
     const int64_t token = chosen * kBlock + invert<kBlock>(block, left / factor);
-    drawn = {static_cast<int32_t>(token), draw_.log_prob(logit(token), best, total)};
+    drawn = {static_cast<int32_t>(token), draw_.log_prob(row_[token], best, total)};
     return {};
   }
 
@@ -302,7 +296,7 @@ class RowDraw {
     if (draw_.top_p < 1) {
       const double p = draw_.top_p;
       kept = keep_mass(values, n, largest, total, (p - 1e-6 * p * (1 - p)) * total, space_.bracket, sums,
-                       [&](int64_t place) { return logit(token_at(place)); },
+                       [&](int64_t place) { return row_[token_at(place)]; },
                        [&](int64_t b) { ahead_in_next_row(b).fetch(0, kBlock); });
       total = 0;
       for (int64_t b = 0; b < blocks; b++) total += sums[b];
@@ -326,7 +320,7 @@ class RowDraw {
     for (int64_t e = 0; e < kept.extras; e++)
       if (kept.places[e] / kBlock == chosen) block[kept.places[e] - begin] = kept.values[e];
     const int32_t token = token_at(begin + invert<kBlock>(block, left));
-    drawn = {token, draw_.log_prob(logit(token), reference, total)};
+    drawn = {token, draw_.log_prob(row_[token], reference, total)};
     return {};
   }
 

@@ -25,6 +25,8 @@ enum GuidanceFault : int {
   kNegativeCounter,   // item: −1 − counter
   kPosition,          // row: the capacity; item: the position
   kNegativePosition,  // row: the capacity; item: −1 − position
+  kState,             // item: the state
+  kNegativeState,     // item: −1 − state
   kGuidanceFaults
 };
 static_assert(kGuidanceFaults <= 1 << kFaultKindBits);
@@ -56,6 +58,9 @@ inline int32_t explain_guidance(const FaultSite& site, cfgd_status* status) {
   if (site.kind == kNegativeCounter)
     return cfgd_fail(status, CFGD_VALUE, "offset", "expected a counter of at least 0 in row %lld, got %.9g", row,
                      static_cast<double>(-1 - item));
+  if (site.kind == kState || site.kind == kNegativeState)
+    return cfgd_fail(status, CFGD_VALUE, "state", "expected a state of the automaton in row %lld, got %.9g", row,
+                     static_cast<double>(site.kind == kState ? item : -1 - item));
   const auto& words = kWords[site.kind];
   char place[48];
   if (words.at_token)

@@ -33,6 +33,7 @@ const ARGUMENTS = {
       number(input, input.uint32()),
       input.bit() ? memory.ints(rows, 0, 1000) : number(input, input.byte()),
       ...[memory.ints(rows), memory.floats(rows), word(input, [dtype])],
+      optional(input, () => memory.words((input.bit() ? rows : 1) * Math.ceil(vocab / 32))),
     ];
   },
   distillationLossNow(input, memory) {

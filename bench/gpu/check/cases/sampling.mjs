@@ -34,11 +34,30 @@ function draws([rows, vocab]) {
   ];
 }
 
-function decodeSample([rows, vocab], branches) {
+/** Bits of which about half are set, and of every row's the first. */
+const masks = (rows, vocab) => {
+  const words = Math.ceil(vocab / 32);
+  const bits = Array.from({ length: rows * words }, (_, i) => Math.imul(i + 1, 0x9e3779b1) | Number(i % words === 0));
+  return { ...exactly(bits), shape: [rows, words] };
+};
+
+function masked([rows, vocab]) {
+  return {
+    name: `sampleGuided [${rows}, ${vocab}] of allowed tokens`,
+    inputs: { cond: spread([rows, vocab], 6), uncond: spread([rows, vocab], 6), allowed: masks(rows, vocab) },
+    tolerance: 1e-4,
+    bfloat16Tolerance: 1e-4,
+    drawn: true,
+    run: ({ cond, uncond, allowed }) =>
+      FILTERS.flatMap(([, topK, topP]) => native.sampleGuided(cond, uncond, 3, 0.99, topK, topP, 7, 0, allowed)),
+  };
+}
+
+function decodeSample([rows, vocab], branches, states = 0) {
   const positions = 6;
   const zeros = (count) => exactly(new Array(count).fill(0));
   return {
-    name: `decodeSample [${rows}, ${vocab}], ${branches} branch${branches > 1 ? 'es' : ''}`,
+    name: `decodeSample [${rows}, ${vocab}], ${branches} branch${branches > 1 ? 'es' : ''}${states ? ', kept to an automaton' : ''}`,
     inputs: {
       logits: spread([branches * rows, vocab], 6),
       scales: between([rows], 0, 3),
@@ -49,15 +68,21 @@ function decodeSample([rows, vocab], branches) {
       next: zeros(branches * rows),
       history: { ...zeros(rows * positions), shape: [rows, positions] },
       logProbs: { ...between([rows, positions], 0, 1) },
+      ...(states && {
+        state: integers([rows], 0, states),
+        allowed: masks(states, vocab),
+        transitions: integers([states, vocab], 0, states),
+      }),
     },
     tolerance: 1e-4,
     bfloat16Tolerance: 1e-4,
     drawn: true,
     run: (t) => {
-      const state = [t.position, t.finished, t.unfinished, t.next, t.history, t.logProbs];
+      const books = [t.position, t.finished, t.unfinished, t.next, t.history, t.logProbs];
+      const automaton = states ? [t.state, t.allowed, t.transitions] : [];
       for (let step = 0; step < 3; step++)
-        native.decodeSample(t.logits, t.scales, t.streams, 0.99, 50, 0.95, 11, 5, ...state);
-      return state;
+        native.decodeSample(t.logits, t.scales, t.streams, 0.99, 50, 0.95, 11, 5, ...books, ...automaton);
+      return [...books, ...automaton.slice(0, 1)];
     },
   };
 }
@@ -87,5 +112,6 @@ export const sampling = (at) => {
     })),
     ...shapes.flatMap(draws),
     ...shapes.flatMap((shape) => [decodeSample(shape, 1), decodeSample(shape, 2)]),
+    ...shapes.flatMap((shape) => [masked(shape), decodeSample(shape, 1, 5), decodeSample(shape, 2, 5)]),
   ];
 };
