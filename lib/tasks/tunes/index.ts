@@ -3,6 +3,7 @@ export { writeAbc, writeAbcFile } from './abc/write.ts';
 export { countFullBars, type Measure, measuresOf } from './bars.ts';
 export { checkTune, type TuneChecks } from './checks.ts';
 export { type Copying, Corpus } from './copying.ts';
+export { FullBars } from './full-bars.ts';
 export { readMidi } from './midi/read.ts';
 export { writeMidi } from './midi/write.ts';
 export type { TuneProblem, TunesRead } from './problem.ts';
