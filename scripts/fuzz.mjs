@@ -77,6 +77,8 @@ async function run(target, options) {
       stdio: ['ignore', 'inherit', 'pipe'],
       env: {
         ...process.env,
+        // The fuzzer's counters put all of the addon's thread-local memory where glibc keeps little to spare.
+        GLIBC_TUNABLES: 'glibc.rtld.optional_static_tls=16384',
         LD_PRELOAD: clang.asan,
         CFGDISTILL_FUZZ_COUNTERS: String(counters),
         CFGDISTILL_THREADS: '1',
