@@ -49,7 +49,7 @@ interface CoreAddon {
    * wrong that must be exact (NaN, infinities, zeros).
    */
   mathAccuracy(
-    name: 'exp' | 'exp_scaled' | 'log',
+    name: 'exp' | 'exp_scaled' | 'exp_negative' | 'log',
     first: number,
     step: number,
     count: number,

@@ -1,6 +1,7 @@
 #include "cpu/accuracy.h"
 
 #include "cpu/exp.h"
+#include "cpu/exp_negative.h"
 #include "cpu/log.h"
 
 namespace cfgd::CFGD_ISA {
@@ -35,6 +36,13 @@ struct ExpScaled {
   static bool is_right(float x, double, float got) {
     return x > 127 || (x > -127 ? got >= 0 && got <= kSmallestNormal : got == 0);
   }
+};
+
+/// What is above 0.1 is outside its contract.
+struct ExpNegative {
+  static Vec vector(Vec x) { return exp_negative(x); }
+  static double exact(float x) { return x > 0.1f || x < -87.0f ? 0 : std::exp(static_cast<double>(x)); }
+  static bool is_right(float x, double exact, float got) { return x > 0.1f || (exact != exact ? got != got : got == 0); }
 };
 
 struct Log {
@@ -77,6 +85,7 @@ Accuracy measure_accuracy(MathFunction function, uint32_t first, uint32_t step, 
     switch (function) {
       case MathFunction::exp: found = measure<Exp>(from, step, end - begin); break;
       case MathFunction::exp_scaled: found = measure<ExpScaled>(from, step, end - begin); break;
+      case MathFunction::exp_negative: found = measure<ExpNegative>(from, step, end - begin); break;
       default: found = measure<Log>(from, step, end - begin);
     }
   });

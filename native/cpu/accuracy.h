@@ -7,7 +7,7 @@
 
 namespace cfgd {
 
-enum class MathFunction : int32_t { exp, exp_scaled, log, count };
+enum class MathFunction : int32_t { exp, exp_scaled, exp_negative, log, count };
 
 struct Accuracy {
   /// The largest error in units in the last place of the exact value, where that is a normal number, and its argument.
