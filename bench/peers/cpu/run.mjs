@@ -1,4 +1,4 @@
-// npm run bench:peers -- [--only NAME] [--peers NAME] [--quick] [--json FILE]
+// npm run bench:peers -- [--only NAME] [--peers NAME] [--budget SECONDS] [--quick] [--json FILE]
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ const USAGE = `Usage: npm run bench:peers -- [options]
 
   --only NAME    computations whose name begins so (default: all)
   --peers NAME   of ${PEERS.map(({ name }) => name).join(', ')}, or several with commas between (default: all)
+  --budget N     seconds that one comparison should not exceed (default 15): slow ones get fewer rounds
   --quick        small inputs and short rounds: to see that it works, not for figures
   --json FILE    where the results go as JSON (default: bench/results/peers-<time>.json)
   --help
@@ -31,6 +32,7 @@ function options() {
     options: {
       only: { type: 'string', default: '' },
       peers: { type: 'string' },
+      budget: { type: 'string', default: '15' },
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -40,9 +42,11 @@ function options() {
   for (const name of wanted ?? []) {
     if (!PEERS.some((peer) => peer.name === name)) throw new TypeError(`--peers: no peer is named '${name}'`);
   }
+  const budget = Number(values.budget);
+  if (!(budget > 0)) throw new TypeError(`--budget: expected seconds above 0, got '${values.budget}'`);
   const computations = Object.keys(COMPARISONS).filter((name) => name.startsWith(values.only));
   if (computations.length === 0) throw new TypeError(`--only: no computation's name begins with '${values.only}'`);
-  return { ...values, computations, peers: PEERS.filter(({ name }) => wanted?.includes(name) ?? true) };
+  return { ...values, budget, computations, peers: PEERS.filter(({ name }) => wanted?.includes(name) ?? true) };
 }
 
 /** The peers that are there, by name, and why the others are not. */
@@ -127,7 +131,7 @@ function print(results) {
   return table(head, rows, 3);
 }
 
-async function main({ computations, peers, quick, json }) {
+async function main({ computations, peers, budget, quick, json }) {
   const date = new Date().toISOString();
   const machine = describeMachine();
   console.log(
@@ -136,7 +140,7 @@ async function main({ computations, peers, quick, json }) {
   const { present, absent } = await loaded(peers);
   for (const [name, { about }] of present) console.log(`${name}: ${about}`);
   for (const [name, why] of Object.entries(absent)) console.log(`${name}: left out (${why})`);
-  const timing = quick ? { rounds: 5, seconds: 0.005 } : { rounds: 11, seconds: 0.05, budget: 15 };
+  const timing = quick ? { rounds: 5, seconds: 0.005 } : { rounds: 11, seconds: 0.05, budget };
   const results = [];
   try {
     for (const what of computations) {
