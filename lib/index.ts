@@ -55,6 +55,7 @@ export * as operations from './tensor/operations.ts';
 export { keep, scope } from './tensor/scope.ts';
 export { type ComputeType, type DType, Tensor } from './tensor/tensor.ts';
 export {
+  type DiversityReward,
   type ResumeOptions,
   type RolloutSource,
   type RunOptions,

@@ -111,7 +111,9 @@ export class ContrastiveTrainer<E extends Encoder<never> = SequenceEncoder> {
     const pass = { encoder, optimizer: this.#optimizer, temperature };
     let loss: number;
     try {
-      loss = await (rows < batchSize ? cachedPass(pass, pairs, random, { rows, signal }) : wholePass(pass, pairs, random));
+      loss = await (rows < batchSize
+        ? cachedPass(pass, pairs, random, { rows, signal })
+        : wholePass(pass, pairs, random));
     } catch (error) {
       this.#optimizer.zeroGradients();
       throw error;

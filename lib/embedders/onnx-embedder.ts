@@ -164,7 +164,10 @@ function outputOf({ outputNames }: OnnxSession, wanted: string | undefined): str
 function dimensionsOf({ outputMetadata = [] }: OnnxSession, output: string): number {
   const last = outputMetadata.find(({ name }) => name === output)?.shape?.at(-1);
   if (typeof last === 'number' && Number.isInteger(last) && last >= 1) return last;
-  throw new ValueError(`dimensions: expected it to be given, as the model does not say how wide ${output} is`, 'dimensions');
+  throw new ValueError(
+    `dimensions: expected it to be given, as the model does not say how wide ${output} is`,
+    'dimensions',
+  );
 }
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -2,7 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CheckpointError, DTypeError, OnnxEmbedder, type OnnxEmbedderOptions, ShapeError, ValueError } from 'cfgdistill';
+import {
+  CheckpointError,
+  DTypeError,
+  OnnxEmbedder,
+  type OnnxEmbedderOptions,
+  ShapeError,
+  ValueError,
+} from 'cfgdistill';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { matrixModel } from '../support/onnx-file.ts';
 
