@@ -17,7 +17,12 @@ import {
 } from 'cfgdistill';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { collect, errorByScale, gradientsAsMoments, savedMoments, withoutKeyBiases } from './support/golden.ts';
-import { centralDifferences, referenceEmbedding, referenceLoss } from './support/patch-encoder-reference.ts';
+import {
+  centralDifferences,
+  referenceEmbedding,
+  referenceLoss,
+  type Weights,
+} from './support/patch-encoder-reference.ts';
 import { randomFloats, sameBits } from './support/random-data.ts';
 
 const CONFIGS: Record<string, PatchEncoderOptions> = {
@@ -63,7 +68,6 @@ function somePairs(patchSize: number): [Float32Array, Float32Array][] {
     [3, 5],
     [2, 2],
     [1, 4],
-    [5, 3],
   ] as const;
   return lengths.map(([a, b]) => [randomFloats(random, a * patchSize, 3), randomFloats(random, b * patchSize, 3)]);
 }
@@ -90,11 +94,18 @@ describe.each(Object.entries(CONFIGS))('PatchEncoder with %s', (_, options) => {
     }
   });
 
-  it.each([4, 3, 1])('gives the gradient of symmetric InfoNCE, %d items at a time', async (rowsPerMicrobatch) => {
+  let expectedLoss: number;
+  let expected: Map<string, Float64Array>;
+  beforeAll(async () => {
     const encoder = make(options);
     const weights = await weightsOf(encoder);
-    const loss = (w: typeof weights) => referenceLoss(w, encoder.config, pairs, temperature);
-    const [expectedLoss, expected] = [loss(weights), centralDifferences(weights, loss)];
+    const loss = (w: Weights) => referenceLoss(w, encoder.config, pairs, temperature);
+    expectedLoss = loss(weights);
+    expected = centralDifferences(weights, loss);
+  });
+
+  it.each([3, 2, 1])('gives the gradient of symmetric InfoNCE, %d items at a time', async (rowsPerMicrobatch) => {
+    const encoder = make(options);
     const trainer = new ContrastiveTrainer({
       encoder,
       items: pairs.length,
@@ -110,7 +121,7 @@ describe.each(Object.entries(CONFIGS))('PatchEncoder with %s', (_, options) => {
     const errors = encoder
       .parameters()
       .map(({ name }) => ({ name, error: errorByScale(actual(name), numerical(name)) }));
-    expect(errors.length).toBeGreaterThan(10);
+    expect(errors.length).toBeGreaterThan(8);
     expect(errors.filter(({ error }) => !(error <= 1e-5))).toEqual([]);
     trainer.dispose();
   });

@@ -96,13 +96,12 @@ describe('separateChunks', () => {
   it('gives every pair of places that do not overlap as often', () => {
     const random = new Random(3);
     const counts = new Map<string, number>();
-    const draws = 12_000;
+    const draws = 4000;
     for (let i = 0; i < draws; i++) {
       const [a, b] = separateChunks(8, [2, 3], random);
-      expect([a.length, b.length]).toEqual([2, 3]);
-      expect(a.begin + 2 <= b.begin || b.begin + 3 <= a.begin).toBe(true);
-      expect(Math.min(a.begin, b.begin)).toBeGreaterThanOrEqual(0);
-      expect(Math.max(a.begin + 2, b.begin + 3)).toBeLessThanOrEqual(8);
+      const apart = a.begin + 2 <= b.begin || b.begin + 3 <= a.begin;
+      const inside = Math.min(a.begin, b.begin) >= 0 && Math.max(a.begin + 2, b.begin + 3) <= 8;
+      expect(a.length === 2 && b.length === 3 && apart && inside).toBe(true);
       counts.set(`${a.begin} ${b.begin}`, (counts.get(`${a.begin} ${b.begin}`) ?? 0) + 1);
     }
     // Slack 3: ten pairs of gaps, in two orders.
@@ -226,17 +225,17 @@ describe('AudioEmbedder', () => {
 it('learns to tell pieces by their sound: the other half of one that it never heard', async () => {
   const random = new Random(8);
   const front = new AudioFront(options);
-  // A piece is a scale of its own in any order; chunks hold different notes of it.
+  // A piece goes to and fro between two notes of its own; a chunk holds at most one and a half of them.
   const pieces = Array.from({ length: 48 }, () => {
-    const [low, step] = [random.integer(18), 1 + random.integer(6)];
-    return toWaveform(Int32Array.from({ length: 10 }, () => low + step * random.integer(3)));
+    const [low, step] = [random.integer(18), 1 + random.integer(12)];
+    return toWaveform(Int32Array.from({ length: 10 }, (_, i) => low + step * (i % 2)));
   });
   const { mean, deviation } = patchStatistics(pieces.map((waveform) => front.patches(waveform)));
   const encoder = new PatchEncoder({ ...small, width: 32, dimensions: 16, mean, deviation }, { seed: 1 });
   const embedder = new AudioEmbedder({ encoder, toWaveform, ...options });
   const heldOut = pieces.slice(0, 12);
   const retrieval = async () => {
-    const halves = heldOut.map((w) => [w.subarray(0, 4000), w.subarray(4000)] as const);
+    const halves = heldOut.map((w) => [w.subarray(0, 4000), w.subarray(4400)] as const);
     const [a, b] = [halves.map(([x]) => x), halves.map(([, x]) => x)];
     return retrievalAt1(await embedder.embedWaveforms(a), await embedder.embedWaveforms(b), embedder.dimensions);
   };
@@ -251,8 +250,8 @@ it('learns to tell pieces by their sound: the other half of one that it never he
     optimizer: { learningRate: 3e-3, warmupSteps: 5 },
   });
   const losses = (await collect(trainer.run({ steps: 40 }))).map(({ loss }) => loss);
-  expect(losses.at(-1)!).toBeLessThan(0.6 * losses[0]!);
   const after = await retrieval();
+  expect(losses.at(-1)!).toBeLessThan(0.6 * losses[0]!);
   expect(after).toBeGreaterThan(0.3);
   expect(after).toBeGreaterThan(before);
 });

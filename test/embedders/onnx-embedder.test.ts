@@ -93,13 +93,16 @@ describe.skipIf(!installed)('OnnxEmbedder with onnxruntime-node', () => {
   });
 
   it('needs the dimensions where the model does not say them, and checks them', async () => {
-    const path = await file({ columnsKnown: false });
-    await expect(OnnxEmbedder.load(path, { inputs: features })).rejects.toThrow(
+    const path = await file({ matrixGiven: true });
+    const inputs: OnnxEmbedderOptions['inputs'] = async (part) => {
+      return { ...(await features(part)), matrix: { data: matrix, shape: [3, 4] } };
+    };
+    await expect(OnnxEmbedder.load(path, { inputs })).rejects.toThrow(
       'dimensions: expected it to be given, as the model does not say how wide embedding is',
     );
-    const embedder = await OnnxEmbedder.load(path, { inputs: features, dimensions: 4 });
+    const embedder = await OnnxEmbedder.load(path, { inputs, dimensions: 4 });
     expect([...(await embedder.embed(generations))]).toEqual(expected);
-    const wrong = await OnnxEmbedder.load(path, { inputs: features, dimensions: 5 });
+    const wrong = await OnnxEmbedder.load(path, { inputs, dimensions: 5 });
     await expect(wrong.embed(generations)).rejects.toThrow('embedding: expected [5, 5] = 25 elements, got 20');
   });
 

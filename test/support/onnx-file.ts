@@ -38,21 +38,22 @@ function node(type: string, inputs: readonly string[], output: string): Bytes {
 }
 
 /**
- * An ONNX model of input [batch, rows] × matrix [rows, columns] = `embedding` [batch, columns], optionally with a second
- * output `positive`, its positive part; `columnsKnown` says whether the outputs' widths stand in the file.
+ * An ONNX model of `features` [batch, rows] × matrix [rows, columns] = `embedding` [batch, columns]. The matrix is in the
+ * file, or (`matrixGiven`) an input of unknown shape; `secondOutput` adds `positive`, the positive part.
  */
 export function matrixModel(
   matrix: Float32Array,
   [rows, columns]: readonly [number, number],
-  { input = 'features', columnsKnown = true, secondOutput = false } = {},
+  { matrixGiven = false, secondOutput = false } = {},
 ): Uint8Array {
-  const width = columnsKnown ? columns : 'columns';
+  const width = matrixGiven ? 'columns' : columns;
   const graph = [
-    ...content(1, node('MatMul', [input, 'matrix'], 'embedding')),
+    ...content(1, node('MatMul', ['features', 'matrix'], 'embedding')),
     ...(secondOutput ? content(1, node('Relu', ['embedding'], 'positive')) : []),
     ...content(2, 'graph'),
-    ...content(5, initializer('matrix', [rows, columns], matrix)),
-    ...content(11, valueInfo(input, ['batch', rows])),
+    ...(matrixGiven ? [] : content(5, initializer('matrix', [rows, columns], matrix))),
+    ...content(11, valueInfo('features', ['batch', rows])),
+    ...(matrixGiven ? content(11, valueInfo('matrix', ['rows', 'columns'])) : []),
     ...content(12, valueInfo('embedding', ['batch', width])),
     ...(secondOutput ? content(12, valueInfo('positive', ['batch', width])) : []),
   ];

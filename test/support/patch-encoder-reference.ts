@@ -17,11 +17,11 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 const plus = (a: Row, b: ArrayLike<number>): Row => a.map((x, i) => x + b[i]!);
 const unit = (a: Row): Row => a.map((x) => x / Math.sqrt(dot(a, a)));
 
-/** The error function by its Maclaurin series, which converges everywhere; for |x| of a test's size it is exact. */
+/** The error function by its Maclaurin series, which converges everywhere. */
 function erf(x: number): number {
   if (Math.abs(x) > 5) return Math.sign(x);
   let [term, sum] = [x, x];
-  for (let n = 1; n < 200; n++) {
+  for (let n = 1; Math.abs(term) > 1e-18; n++) {
     term *= (-x * x) / n;
     sum += term / (2 * n + 1);
   }
