@@ -146,6 +146,27 @@ describe.each(Object.entries(CONFIGS))('PatchEncoder with %s', (_, options) => {
   });
 });
 
+it('computes in bfloat16 close to float32, and with masks while training', async () => {
+  const options = Object.values(CONFIGS)[0]!;
+  const sequences = somePairs(5).flat();
+  const exact = await embeddings(new PatchEncoder(options, { seed: 4 }), sequences);
+  const half = new PatchEncoder(options, { seed: 4, compute: 'bfloat16' });
+  expect([half.compute, half.clone().compute]).toEqual(['bfloat16', 'bfloat16']);
+  const rounded = await embeddings(half, sequences);
+  expect(errorByScale(rounded, exact)).toBeLessThan(0.03);
+  expect(sameBits(rounded, exact)).toBe(false);
+  const dropping = new PatchEncoder({ ...options, dropout: 0.5 }, { seed: 4 });
+  expect(sameBits(await embeddings(dropping, sequences), exact)).toBe(true);
+  const masked = async (dropoutSeed: number) => {
+    using result = dropping.encode(sequences, { dropoutSeed });
+    return result.read();
+  };
+  const [first, again, other] = [await masked(1), await masked(1), await masked(2)];
+  expect(sameBits(first, again)).toBe(true);
+  expect(sameBits(first, other)).toBe(false);
+  expect(sameBits(first, exact)).toBe(false);
+});
+
 it('does not see what stands behind a row’s patches', async () => {
   const encoder = make(Object.values(CONFIGS)[0]!);
   const batch = packPatches(somePairs(5).flat(), { patchSize: 5 });

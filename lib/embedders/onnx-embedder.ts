@@ -29,13 +29,16 @@ export interface OnnxEmbedderOptions {
   output?: string;
   /** Default: the last dimension of the output, where the model says it. */
   dimensions?: number;
-  /** Generations given to the model at once. Default 32. */
+  /** Generations given to the model at once: bounds the memory, and how long the event loop is held. Default 32. */
   batchSize?: number;
   /** As ONNX Runtime takes them: execution providers, threads. */
   session?: Readonly<Record<string, unknown>>;
 }
 
-/** An ONNX model as an `Embedder`, by the package `onnxruntime-node`, which users install themselves. */
+/**
+ * An ONNX model as an `Embedder`, by the package `onnxruntime-node`, which users install themselves. ONNX Runtime holds the
+ * event loop while it runs a batch; between batches it is let in.
+ */
 export class OnnxEmbedder implements Embedder {
   readonly dimensions: number;
   readonly #runtime: OnnxRuntime;

@@ -142,7 +142,8 @@ describe('audioPair', () => {
     const draw = (seed: number) => audioPair(waveform, new Random(seed), { front, ranges: vocoder });
     expect(draw(1)).toEqual(draw(1));
     expect(draw(1)[0]).not.toEqual(draw(2)[0]);
-    for (const side of draw(1)) {
+    const short = [2, 3, 40, 700].map((n) => audioPair(waveform.subarray(0, n), new Random(n), { front }));
+    for (const side of [draw(1), ...short].flat()) {
       expect(side.length).toBe(front.count * front.patchSize);
       expect(side.every(Number.isFinite)).toBe(true);
     }

@@ -34,9 +34,13 @@ function linear(w: Weights, name: string, x: Row): Row {
   const weight = w.get(`${name}.weight`)!;
   const outputs = weight.length / x.length;
   const bias = w.get(`${name}.bias`);
-  return Array.from({ length: outputs }, (_, o) => {
-    return x.reduce((sum, value, i) => sum + value * weight[i * outputs + o]!, bias?.[o] ?? 0);
-  });
+  const y: Row = [];
+  for (let o = 0; o < outputs; o++) {
+    let sum = bias?.[o] ?? 0;
+    for (let i = 0; i < x.length; i++) sum += x[i]! * weight[i * outputs + o]!;
+    y.push(sum);
+  }
+  return y;
 }
 
 function normalized(w: Weights, name: string, x: Row, kind: string): Row {
@@ -67,16 +71,21 @@ function attended(w: Weights, name: string, x: Row[], { heads, headWidth, positi
   };
   const mixed = x.map(() => [] as Row);
   for (let head = 0; head < heads; head++) {
-    for (let i = 0; i < x.length; i++) {
-      const query = part(i, 0, head);
-      const weights = x.map((_, j) => Math.exp(dot(query, part(j, 1, head)) / Math.sqrt(headWidth)));
+    const [queries, keys, values] = [0, 1, 2].map((which) => x.map((_, i) => part(i, which, head))) as [
+      Row[],
+      Row[],
+      Row[],
+    ];
+    for (const [i, query] of queries.entries()) {
+      const weights = keys.map((key) => Math.exp(dot(query, key) / Math.sqrt(headWidth)));
       const total = weights.reduce((a, b) => a + b, 0);
-      let sum: Row = new Array<number>(headWidth).fill(0);
-      weights.forEach((weight, j) => {
-        const value = part(j, 2, head).map((v) => (v * weight) / total);
-        sum = plus(sum, value);
-      });
-      mixed[i]!.push(...sum);
+      for (let d = 0; d < headWidth; d++)
+        mixed[i]!.push(
+          dot(
+            weights,
+            values.map((value) => value[d]!),
+          ) / total,
+        );
     }
   }
   return mixed.map((row) => linear(w, `${name}.out`, row));
