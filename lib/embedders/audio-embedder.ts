@@ -3,7 +3,7 @@ import { hostArray } from '../host-arrays.ts';
 import type { SaveOptions } from '../models/model-file.ts';
 import { PatchEncoder } from '../models/patch-encoder.ts';
 import type { LoadOptions } from '../models/pooled-encoder.ts';
-import { loadSafetensors } from '../models/safetensors.ts';
+import { readMetadata } from '../models/safetensors/open.ts';
 import { Turns } from '../turns.ts';
 import { AudioFront, type AudioFrontOptions } from './audio-front.ts';
 import type { Embedder } from './embedder.ts';
@@ -107,8 +107,7 @@ export class AudioEmbedder implements Embedder {
   ): Promise<AudioEmbedder> {
     const encoder = await PatchEncoder.load(path, placement);
     try {
-      const { metadata } = await loadSafetensors(path);
-      const front = frontOf(metadata[METADATA], path);
+      const front = frontOf((await readMetadata(path))[METADATA], path);
       return new AudioEmbedder({ ...front, encoder, toWaveform, ...(batchSize !== undefined && { batchSize }) });
     } catch (error) {
       encoder.dispose();
