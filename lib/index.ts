@@ -1,11 +1,19 @@
 export { type BaseMetrics, BaseTrainer, type BaseTrainerOptions } from './base-trainer.ts';
+export { AudioEmbedder, type AudioEmbedderOptions } from './embedders/audio-embedder.ts';
+export { AudioFront, type AudioFrontOptions, patchStatistics } from './embedders/audio-front.ts';
+export { type AudioPairOptions, audioPair } from './embedders/audio-pair.ts';
+export { AUDIO_ENCODER_PAPER, AUDIO_ENCODER_SMALL } from './embedders/audio-presets.ts';
 export {
   type ContrastiveMetrics,
   ContrastiveTrainer,
   type ContrastiveTrainerOptions,
+  type ItemOf,
   type PositivePair,
 } from './embedders/contrastive-trainer.ts';
 export { type Embedder, EncoderEmbedder } from './embedders/embedder.ts';
+export { type Embeddings, type FunctionEmbedderOptions, functionEmbedder } from './embedders/function-embedder.ts';
+export { OnnxEmbedder, type OnnxEmbedderOptions, type OnnxInput } from './embedders/onnx-embedder.ts';
+export type { OnnxData } from './embedders/onnx-runtime.ts';
 export { retrievalAt1 } from './embedders/retrieval.ts';
 export * from './errors.ts';
 export { type EvaluateOptions, type Evaluation, evaluate, type Generator, type Judge } from './evaluation/evaluate.ts';
@@ -26,6 +34,9 @@ export {
 } from './merge.ts';
 export type { Decoder, DecoderOptions, LanguageModel } from './models/language-model.ts';
 export type { Parameter } from './models/parameter.ts';
+export { type PatchBatch, packPatches } from './models/patch-batch.ts';
+export { PatchEncoder, type PatchEncoderConfig, type PatchEncoderOptions } from './models/patch-encoder.ts';
+export type { EncodeOptions, Encoder } from './models/pooled-encoder.ts';
 export {
   loadSafetensors,
   parseSafetensors,
@@ -47,6 +58,7 @@ export { keep, scope } from './tensor/scope.ts';
 export { type ComputeType, type DType, Tensor } from './tensor/tensor.ts';
 export { TokenAutomaton, type TokenAutomatonOptions } from './token-automaton.ts';
 export {
+  type DiversityReward,
   type ResumeOptions,
   type RolloutSource,
   type RunOptions,

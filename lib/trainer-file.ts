@@ -7,9 +7,15 @@ import { TransformerLM, type TransformerLMConfig } from './models/transformer-lm
 import type { Guidance } from './sampling-options.ts';
 import { type Device, type DeviceName, device as deviceByName } from './tensor/device.ts';
 import type { ComputeType } from './tensor/tensor.ts';
-import type { TrainerOptions, TrainerSettings } from './trainer-options.ts';
+import {
+  type DiversityReward,
+  isList,
+  rewardsOf,
+  type TrainerOptions,
+  type TrainerSettings,
+} from './trainer-options.ts';
 
-/** The files of a saved trainer, in its folder. */
+/** The files of a saved trainer, in its folder; of a list of embedders, each file has its number: embedder-0 … */
 export const TRAINER_FILES = {
   training: 'trainer.safetensors',
   teacher: 'teacher.safetensors',
@@ -24,11 +30,17 @@ export interface SavedTrainer {
   student: TransformerLMConfig | null;
   /** Whether the teacher's file is in the folder. */
   teacher: boolean;
-  /** 'encoder' when the embedder's file is in the folder; null when there was none. */
-  embedder: 'encoder' | 'custom' | null;
+  /** 'encoder' when the embedder's file is in the folder; null when there was none. A list for a list of rewards. */
+  embedder: SavedEmbedder | readonly SavedEmbedder[] | null;
   /** What the built-in ones among the models compute in. Absent in files of earlier versions: float32. */
-  compute?: { [M in 'student' | 'teacher' | 'embedder']?: ComputeType };
+  compute?: {
+    student?: ComputeType;
+    teacher?: ComputeType;
+    embedder?: ComputeType | readonly (ComputeType | null)[];
+  };
 }
+
+type SavedEmbedder = 'encoder' | 'custom';
 
 /** What a saved trainer is resumed with. */
 export interface ResumeOptions extends Partial<TrainerOptions> {
@@ -46,29 +58,41 @@ interface PlainGuidance {
 /** A trainer's options as plain data. */
 export function describeTrainer(settings: TrainerSettings, options: TrainerOptions): SavedTrainer {
   const { student, teacher, diversity } = options;
-  const encoder = diversity?.embedder instanceof EncoderEmbedder ? diversity.embedder.encoder : null;
+  const encoders = rewardsOf(options).map(encoderOf);
+  const kinds = encoders.map((encoder): SavedEmbedder => (encoder ? 'encoder' : 'custom'));
+  const types = encoders.map((encoder) => encoder?.compute ?? null);
+  const list = diversity !== undefined && isList(diversity);
   return {
     settings,
     guidance: teacher.guidance ? plainGuidance(teacher.guidance) : null,
     student: student instanceof TransformerLM ? student.config : null,
     teacher: teacher.model instanceof TransformerLM,
-    embedder: diversity ? (encoder ? 'encoder' : 'custom') : null,
+    embedder: list ? kinds : (kinds[0] ?? null),
     compute: {
       ...(student instanceof TransformerLM && { student: student.compute }),
       ...(teacher.model instanceof TransformerLM && { teacher: teacher.model.compute }),
-      ...(encoder && { embedder: encoder.compute }),
+      ...(list ? { embedder: types } : types[0] && { embedder: types[0] }),
     },
   };
 }
 
 /** Writes what does not change during training, where it is built in: the teacher and the embedder. */
-export async function saveFrozenModels(folder: string, { teacher, diversity }: TrainerOptions): Promise<void> {
+export async function saveFrozenModels(folder: string, options: TrainerOptions): Promise<void> {
+  const { teacher, diversity } = options;
   await mkdir(folder, { recursive: true });
   if (teacher.model instanceof TransformerLM) await teacher.model.save(join(folder, TRAINER_FILES.teacher));
-  if (diversity?.embedder instanceof EncoderEmbedder) {
-    await diversity.embedder.encoder.save(join(folder, TRAINER_FILES.embedder));
+  const list = diversity !== undefined && isList(diversity);
+  for (const [k, reward] of rewardsOf(options).entries()) {
+    await encoderOf(reward)?.save(join(folder, embedderFile(list ? k : null)));
   }
 }
+
+const encoderOf = ({ embedder }: DiversityReward): SequenceEncoder | null =>
+  embedder instanceof EncoderEmbedder ? embedder.encoder : null;
+
+/** The file of an embedder, by its number in a list. */
+const embedderFile = (k: number | null): string =>
+  k === null ? TRAINER_FILES.embedder : TRAINER_FILES.embedder.replace('.', `-${k}.`);
 
 /**
  * The options of a saved trainer: those given, else the saved ones.
@@ -90,27 +114,45 @@ export async function savedTrainerOptions(
     throw new CheckpointError(`${path}: the ${what} is not a built-in model: give it again to resume()`, path);
   };
   const place = await deviceByName(device);
-  const placed = (model: 'student' | 'teacher' | 'embedder') => {
-    const own = saved.compute?.[model] ?? 'float32';
+  const placed = (model: string, own: unknown = 'float32') => {
     if (own !== 'float32' && own !== 'bfloat16') {
       throw new CheckpointError(`${path}: expected the ${model} to compute in float32 or bfloat16, got '${own}'`, path);
     }
     return { device: place, compute: compute ?? own };
   };
   const student =
-    given.student ?? (saved.student ? new TransformerLM(saved.student, placed('student')) : missing('student'));
+    given.student ??
+    (saved.student ? new TransformerLM(saved.student, placed('student', saved.compute?.student)) : missing('student'));
   const teacher = given.teacher ?? {
     model: saved.teacher
-      ? await TransformerLM.load(join(folder, TRAINER_FILES.teacher), placed('teacher'))
+      ? await TransformerLM.load(join(folder, TRAINER_FILES.teacher), placed('teacher', saved.compute?.teacher))
       : missing('teacher'),
     ...(saved.guidance && { guidance: guidanceOf(saved.guidance) }),
   };
-  const embedder = async (): Promise<EncoderEmbedder> => {
-    if (saved.embedder === 'custom') missing('embedder');
-    return new EncoderEmbedder(await SequenceEncoder.load(join(folder, TRAINER_FILES.embedder), placed('embedder')));
+  const embedder = async (kind: unknown, k: number | null, own: unknown): Promise<EncoderEmbedder> => {
+    if (kind !== 'encoder') missing('embedder');
+    return new EncoderEmbedder(
+      await SequenceEncoder.load(join(folder, embedderFile(k)), placed('embedder', own ?? undefined)),
+    );
   };
-  const diversity =
-    given.diversity ?? (saved.embedder ? { embedder: await embedder(), weight: diversityWeight } : undefined);
+  const rewards = async (): Promise<TrainerOptions['diversity']> => {
+    const kinds = saved.embedder;
+    const types = saved.compute?.embedder;
+    if (kinds === null || kinds === undefined) return undefined;
+    if (typeof kinds === 'string' && typeof diversityWeight === 'number') {
+      return { embedder: await embedder(kinds, null, types), weight: diversityWeight };
+    }
+    if (!Array.isArray(kinds) || !Array.isArray(diversityWeight) || kinds.length !== diversityWeight.length) {
+      throw new CheckpointError(`${path}: expected as many embedders as weights of diversity in the metadata`, path);
+    }
+    const list: DiversityReward[] = [];
+    for (const [k, kind] of kinds.entries()) {
+      const own: unknown = Array.isArray(types) ? types[k] : undefined;
+      list.push({ embedder: await embedder(kind, k, own), weight: diversityWeight[k] });
+    }
+    return list;
+  };
+  const diversity = given.diversity ?? (await rewards());
   return {
     ...settings,
     ...(stopToken !== null && { stopToken }),

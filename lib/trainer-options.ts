@@ -8,16 +8,24 @@ import type { OptimizerOptions } from './training/optimizer.ts';
 /** Where the sequences come from on which student and teacher are compared. */
 export type RolloutSource = 'student' | 'teacher' | 'data';
 
+/** A reward for generations of one prompt that differ. */
+export interface DiversityReward {
+  /** May run on a device of its own. */
+  embedder: Embedder;
+  /** β, at least 0; with 0 the diversity is measured and not rewarded. */
+  weight: number;
+}
+
 export interface TrainerOptions {
   /** Trained in place, on the device it is on. Usually `base.clone()`. */
   student: LanguageModel;
   /** Frozen; with guidance, the guided teacher. On the student's device; it may compute in another type. */
   teacher: { model: LanguageModel; guidance?: Guidance };
   /**
-   * Rewards generations of one prompt for differing: `weight` is β. Absent or weight 0: pure distillation. The embedder
-   * may run on a device of its own.
+   * Rewards generations of one prompt for differing, in the eyes of one embedder or of several, each with a weight of its
+   * own: Σ_k β_k D_k. Absent or all weights 0: pure distillation.
    */
-  diversity?: { embedder: Embedder; weight: number };
+  diversity?: DiversityReward | readonly DiversityReward[];
   /** Generations per prompt, N. Default 4; at least 2 with a diversity weight. */
   samplesPerPrompt?: number;
   /** Prompts per step, P. Default 32. */
@@ -64,7 +72,23 @@ export type TrainerSettings = Required<
     | 'rowsPerMicrobatch'
     | 'seed'
   >
-> & { stopToken: number | null; diversityWeight: number; optimizer: OptimizerOptions };
+> & {
+  stopToken: number | null;
+  /** In the form that `diversity` has: one, or a list. */
+  diversityWeight: number | readonly number[];
+  optimizer: OptimizerOptions;
+};
+
+/** The rewards as a list, in order. */
+export function rewardsOf({ diversity }: Pick<TrainerOptions, 'diversity'>): readonly DiversityReward[] {
+  if (diversity === undefined) return [];
+  return isList(diversity) ? diversity : [diversity];
+}
+
+/** Whether the rewards are given as a list. */
+export function isList<T>(one: T | readonly T[]): one is readonly T[] {
+  return Array.isArray(one);
+}
 
 /** Fills in the defaults and checks. Throws ValueError naming the first option that is wrong. */
 export function settingsOf(options: TrainerOptions): TrainerSettings {
@@ -79,7 +103,7 @@ export function settingsOf(options: TrainerOptions): TrainerSettings {
     divergence: options.divergence ?? 'reverse',
     jsdWeight: options.jsdWeight ?? 0.5,
     scoreFunction: options.scoreFunction ?? false,
-    diversityWeight: options.diversity ? options.diversity.weight : 0,
+    diversityWeight: weightsOf(options.diversity),
     optimizer: options.optimizer,
     rowsPerMicrobatch: options.rowsPerMicrobatch ?? samplesPerPrompt * promptsPerStep,
     seed: options.seed ?? 0,
@@ -104,14 +128,17 @@ export function settingsOf(options: TrainerOptions): TrainerSettings {
   }
   if (!(settings.jsdWeight > 0 && settings.jsdWeight < 1))
     refuse('jsdWeight', 'a number in (0, 1)', settings.jsdWeight);
-  const { diversityWeight } = settings;
-  if (!(diversityWeight >= 0 && Number.isFinite(diversityWeight))) {
-    refuse('diversity.weight', 'a number of at least 0', diversityWeight);
-  }
-  if (diversityWeight > 0 && samplesPerPrompt < 2) {
+  const rewards = rewardsOf(options);
+  rewards.forEach(({ weight }, k) => {
+    if (typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)) return;
+    const name = options.diversity && isList(options.diversity) ? `diversity[${k}].weight` : 'diversity.weight';
+    refuse(name, 'a number of at least 0', weight);
+  });
+  const rewarded = rewards.some(({ weight }) => weight > 0);
+  if (rewarded && samplesPerPrompt < 2) {
     refuse('samplesPerPrompt', 'at least 2 with a diversity weight', samplesPerPrompt);
   }
-  if (settings.rollouts !== 'student' && (diversityWeight > 0 || settings.scoreFunction)) {
+  if (settings.rollouts !== 'student' && (rewarded || settings.scoreFunction)) {
     refuse('rollouts', "'student' with a diversity weight or the score function", `'${settings.rollouts}'`);
   }
   const { student, teacher } = options;
@@ -132,6 +159,11 @@ export function settingsOf(options: TrainerOptions): TrainerSettings {
     refuse('stopToken', `a token below ${student.vocabularySize}`, stopToken);
   }
   return settings;
+}
+
+function weightsOf(diversity: TrainerOptions['diversity']): number | readonly number[] {
+  if (diversity === undefined) return 0;
+  return isList(diversity) ? diversity.map(({ weight }) => weight) : diversity.weight;
 }
 
 /** The devices of a model's parameters. */

@@ -14,7 +14,7 @@ import {
   saveFrozenModels,
   TRAINER_FILES,
 } from './trainer-file.ts';
-import { settingsOf, type TrainerOptions, type TrainerSettings } from './trainer-options.ts';
+import { rewardsOf, settingsOf, type TrainerOptions, type TrainerSettings } from './trainer-options.ts';
 import { widthOf } from './training/completion-batch.ts';
 import { DistillationPass, type Rollout, type TokenValues } from './training/distillation-pass.ts';
 import { Epochs } from './training/epochs.ts';
@@ -24,7 +24,7 @@ import { learningRateAt } from './training/schedule.ts';
 import { loadTraining, restoreTraining, saveTraining } from './training/training-file.ts';
 
 export type { ResumeOptions } from './trainer-file.ts';
-export type { RolloutSource, TrainerOptions } from './trainer-options.ts';
+export type { DiversityReward, RolloutSource, TrainerOptions } from './trainer-options.ts';
 
 /** What a step reports. */
 export interface StepMetrics {
@@ -34,8 +34,10 @@ export interface StepMetrics {
   kl: number;
   /** … and per token. */
   klPerToken: number;
-  /** Mean over prompts of the mean pairwise 1 − cosine of their generations; null without an embedder. */
+  /** Mean over prompts of the mean pairwise 1 − cosine of their generations, by the first embedder; null without one. */
   diversity: number | null;
+  /** The same by each embedder, in their order. */
+  diversities: readonly number[];
   /** Mean entropy of the student's next-token distribution, nats. */
   entropy: number;
   /** Global gradient norm before clipping. */
@@ -59,10 +61,10 @@ const KIND = 'Trainer';
 /**
  * Diversity-rewarded distillation of classifier-free guidance (Cideron et al., arXiv 2410.06084): minimises
  *
- *   (1/P) Σ_prompts [ (1/N) Σ_i Σ_n KL_n(y_i) − β · D ]
+ *   (1/P) Σ_prompts [ (1/N) Σ_i Σ_n KL_n(y_i) − Σ_k β_k · D_k ]
  *
- * over generations y of the student itself, where KL_n compares student and guided teacher at token n and D is the mean
- * pairwise embedding distance of a prompt's generations, rewarded by policy gradient with a leave-one-out baseline.
+ * over generations y of the student itself, where KL_n compares student and guided teacher at token n and D_k is the mean
+ * pairwise distance of a prompt's generations by embedder k, rewarded by policy gradient with a leave-one-out baseline.
  */
 export class Trainer {
   readonly options: TrainerOptions;
@@ -136,13 +138,13 @@ export class Trainer {
     signal: AbortSignal | undefined,
   ): Promise<StepMetrics> {
     const begin = performance.now();
-    const { samplesPerPrompt, promptsPerStep, diversityWeight, rowsPerMicrobatch, scoreFunction } = this.settings;
+    const { samplesPerPrompt, promptsPerStep, rowsPerMicrobatch, scoreFunction } = this.settings;
     const generations = await this.#rollouts(chosen, sources, signal);
     const sequences = promptsPerStep * samplesPerPrompt;
-    const { advantage, diversity } = await this.#reward(generations, signal);
+    const { advantages, diversities } = await this.#rewards(generations, signal);
     const rollouts = generations.map((tokens, i): Rollout => {
       const prompt = chosen[Math.floor(i / samplesPerPrompt)] as number;
-      const coefficient = (2 * diversityWeight * (advantage?.[i] ?? 0)) / sequences;
+      const coefficient = (2 * (advantages[i] as number)) / sequences;
       return {
         prompt: sources.prompts[prompt] as Int32Array,
         negative: sources.negatives?.[prompt] ?? null,
@@ -176,7 +178,8 @@ export class Trainer {
       step: this.step,
       kl: divergence / sequences,
       klPerToken: divergence / tokens,
-      diversity,
+      diversity: diversities[0] ?? null,
+      diversities,
       entropy: total((v) => v.entropy) / tokens,
       gradientNorm,
       learningRate: learningRateAt(this.step, this.settings.optimizer),
@@ -218,15 +221,21 @@ export class Trainer {
     return generations.map(({ tokens }) => tokens);
   }
 
-  /** The diversity of this step's generations and, with β > 0, each one's advantage. Over the whole step. */
-  async #reward(generations: readonly Int32Array[], signal: AbortSignal | undefined) {
+  /** The diversities of this step's generations by each embedder, and each one's Σ_k β_k A_k. Over the whole step. */
+  async #rewards(generations: readonly Int32Array[], signal: AbortSignal | undefined) {
     const { samplesPerPrompt: samples, promptsPerStep: prompts } = this.settings;
-    const embedder = this.options.diversity?.embedder;
-    if (!embedder || samples < 2) return { advantage: null, diversity: null };
-    const { dimensions } = embedder;
-    const embeddings = await embedOnHost(embedder, generations, signal);
-    const { advantage, diversity } = diversityReward(embeddings, { prompts, samples, dimensions });
-    return { advantage, diversity: diversity.reduce((a, b) => a + b, 0) / prompts };
+    const advantages = new Float64Array(generations.length);
+    const diversities: number[] = [];
+    for (const { embedder, weight } of samples < 2 ? [] : rewardsOf(this.options)) {
+      const { dimensions } = embedder;
+      const embeddings = await embedOnHost(embedder, generations, signal);
+      const { advantage, diversity } = diversityReward(embeddings, { prompts, samples, dimensions });
+      advantage.forEach((a, i) => {
+        advantages[i] = (advantages[i] as number) + weight * a;
+      });
+      diversities.push(diversity.reduce((a, b) => a + b, 0) / prompts);
+    }
+    return { advantages, diversities };
   }
 
   /** The score-function term: every token is charged with the divergence of those after it. */

@@ -5,6 +5,7 @@ import {
   CheckpointError,
   type ComputeType,
   DeviceError,
+  type DiversityReward,
   device,
   EncoderEmbedder,
   loadSafetensors,
@@ -61,7 +62,7 @@ async function say(path: string, compute: unknown): Promise<void> {
 
 /** [student, teacher, embedder]: what each computes in. */
 function types({ student, options: { teacher, diversity } }: Trainer): ComputeType[] {
-  const { encoder } = diversity!.embedder as EncoderEmbedder;
+  const { encoder } = (diversity as DiversityReward).embedder as EncoderEmbedder;
   return [(student as TransformerLM).compute, (teacher.model as TransformerLM).compute, encoder.compute];
 }
 

@@ -1,7 +1,7 @@
 import { activation, add, dropout, gated, reshape } from '../tensor/operations.ts';
 import type { ComputeType, Tensor } from '../tensor/tensor.ts';
 import { Linear, Norm, type WeightFactory } from './layers.ts';
-import type { TransformerConfig } from './transformer-config.ts';
+import type { BlocksConfig } from './transformer-config.ts';
 
 /** Turns packed queries, keys and values [rows, positions, 3, heads, headWidth] into [rows · positions, heads · headWidth]. */
 export type Attend<C extends ComputeType> = (qkv: Tensor<C>) => Tensor<C>;
@@ -18,7 +18,7 @@ export function dropWith(probability: number, seed: number | undefined): Drop {
 
 /** One pre-norm block: x + attention(norm(x)), then x + feedForward(norm(x)). */
 export class TransformerBlock {
-  readonly #config: TransformerConfig;
+  readonly #config: BlocksConfig;
   readonly #attentionNorm: Norm;
   readonly #qkv: Linear;
   readonly #attentionOut: Linear;
@@ -26,7 +26,7 @@ export class TransformerBlock {
   readonly #feedForwardIn: Linear;
   readonly #feedForwardOut: Linear;
 
-  constructor(make: WeightFactory, name: string, config: TransformerConfig) {
+  constructor(make: WeightFactory, name: string, config: BlocksConfig) {
     const { width, heads, headWidth, feedForwardWidth, bias, norm } = config;
     const inner = heads * headWidth;
     // Writers to the residual stream start smaller, by the number of them (Radford et al., 2019).

@@ -2,10 +2,8 @@ import { CheckpointError, ValueError } from '../errors.ts';
 import type { Activation } from '../native.ts';
 import type { ComputeType } from '../tensor/tensor.ts';
 
-/** The parts that a decoder and an encoder share. */
-export interface TransformerConfig {
-  /** Number of token ids. */
-  vocabularySize: number;
+/** What every transformer has, whatever it reads. */
+export interface BlocksConfig {
   /** Number of blocks. */
   depth: number;
   /** Width of the residual stream. */
@@ -20,7 +18,7 @@ export interface TransformerConfig {
   /** Whether the feed-forward network is gated (GEGLU, SwiGLU). Default false. */
   gated: boolean;
   positions: 'learned' | 'sinusoidal' | 'rotary';
-  /** Longest sequence, in tokens. */
+  /** Longest sequence, in tokens or patches. */
   maxPositions: number;
   /** Whether linear layers and layer norms have biases. Default true. */
   bias: boolean;
@@ -28,11 +26,17 @@ export interface TransformerConfig {
   dropout: number;
 }
 
-/** What a caller must give; everything else has a default. */
-export type TransformerOptions = Pick<TransformerConfig, 'vocabularySize' | 'depth' | 'width' | 'heads'> &
-  Partial<TransformerConfig>;
+/** A transformer over tokens. */
+export interface TransformerConfig extends BlocksConfig {
+  /** Number of token ids. */
+  vocabularySize: number;
+}
 
-const choices: { [K in 'norm' | 'activation' | 'positions']: readonly TransformerConfig[K][] } = {
+/** What a caller must give; everything else has a default. */
+export type BlocksOptions = Pick<BlocksConfig, 'depth' | 'width' | 'heads'> & Partial<BlocksConfig>;
+export type TransformerOptions = BlocksOptions & Pick<TransformerConfig, 'vocabularySize'>;
+
+const choices: { [K in 'norm' | 'activation' | 'positions']: readonly BlocksConfig[K][] } = {
   norm: ['layer', 'rms'],
   activation: ['gelu', 'gelu-tanh', 'silu'],
   positions: ['learned', 'sinusoidal', 'rotary'],
@@ -43,8 +47,14 @@ export function completeConfig<C extends TransformerConfig>(
   options: TransformerOptions,
   extra: Omit<C, keyof TransformerConfig>,
 ): C {
+  expectPositive('vocabularySize', options.vocabularySize);
+  return { ...completeBlocks(options), ...extra } as C;
+}
+
+/** The same for what does not depend on what is read; further entries stay as they are. */
+export function completeBlocks<O extends BlocksOptions>(options: O): O & BlocksConfig {
   const { width, heads } = options;
-  const config: TransformerConfig = {
+  const config: O & BlocksConfig = {
     headWidth: width / heads,
     feedForwardWidth: 4 * width,
     norm: 'layer',
@@ -56,16 +66,7 @@ export function completeConfig<C extends TransformerConfig>(
     dropout: 0,
     ...options,
   };
-  const full = { ...config, ...extra } as C;
-  for (const key of [
-    'vocabularySize',
-    'depth',
-    'width',
-    'heads',
-    'headWidth',
-    'feedForwardWidth',
-    'maxPositions',
-  ] as const) {
+  for (const key of ['depth', 'width', 'heads', 'headWidth', 'feedForwardWidth', 'maxPositions'] as const) {
     expectPositive(key, config[key]);
   }
   for (const key of ['norm', 'activation', 'positions'] as const) {
@@ -86,7 +87,7 @@ export function completeConfig<C extends TransformerConfig>(
       'config.headWidth',
     );
   }
-  return full;
+  return config;
 }
 
 /** The type a model computes on. Throws ValueError for another than 'float32' and 'bfloat16'. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type Device,
+  type DiversityReward,
   device,
   EncoderEmbedder,
   type LanguageModel,
@@ -79,7 +80,7 @@ describe('a Trainer', () => {
     const first = make(model(cpu), model(cpu, 2), { diversity: { embedder: embedder(cpu), weight: 1 } });
     await first.save(folder);
     const { student, options } = await Trainer.resume(folder, { device: 'cuda' });
-    const { encoder } = options.diversity!.embedder as EncoderEmbedder;
+    const { encoder } = (options.diversity as DiversityReward).embedder as EncoderEmbedder;
     const moved = [student as TransformerLM, options.teacher.model as TransformerLM, encoder];
     for (const { device: place } of moved) expect(place).toBe(cuda);
     const before = [model(cpu), model(cpu, 2), embedder(cpu).encoder];

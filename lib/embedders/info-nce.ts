@@ -1,0 +1,47 @@
+import { native } from '../native.ts';
+import { Tape } from '../tensor/autograd.ts';
+import { l2Normalize, matmul, scale } from '../tensor/operations.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+/** Two matrices of embeddings [items, dimensions]: row i of both is of one item. */
+export type Sides = readonly [Tensor, Tensor];
+
+/**
+ * Symmetric InfoNCE (van den Oord, Li, Vinyals, 2018; symmetric as in Radford et al., 2021): with a_i, b_i the rows of the
+ * two sides divided by their lengths and s_ij = a_i · b_j / temperature, the mean of the cross-entropies of softmax_j(s_ij)
+ * and softmax_j(s_ji) at j = i, in nats.
+ *
+ * @param watched what to differentiate by
+ * @param embed gives the sides; its operations are recorded
+ * @returns the loss, and its gradient by what the sides depend on; the caller's scope disposes them
+ */
+export function infoNce(
+  watched: readonly Tensor[],
+  embed: () => Sides,
+  temperature: number,
+): { loss: Tensor; gradients: Map<Tensor, Tensor> } {
+  const tape = new Tape(watched);
+  const scores = tape.record(() => {
+    const [first, second] = embed();
+    const [a, b] = [l2Normalize(first), l2Normalize(second)];
+    return [
+      scale(matmul(a, b, { transposeB: true }), 1 / temperature),
+      scale(matmul(b, a, { transposeB: true }), 1 / temperature),
+    ] as const;
+  });
+  const count = scores[0].shape[0] as number;
+  const { device } = scores[0];
+  const targets = Tensor.from(
+    new Int32Array(count).map((_, i) => i),
+    [count],
+    device,
+  );
+  const losses = scores.map((logits) => {
+    const [loss, perRow, gradient] = native.crossEntropy(logits.handle, targets.handle, null, 0.5 / count);
+    new Tensor(perRow, 'float32');
+    return { logits, loss: new Tensor(loss, 'float32'), gradient: new Tensor(gradient, 'float32') };
+  });
+  const gradients = tape.backward(losses.map(({ logits, gradient }) => [logits, gradient] as const));
+  const [forward, backward] = losses.map(({ loss }) => loss) as [Tensor, Tensor];
+  return { loss: new Tensor(native.add(forward.handle, backward.handle), 'float32'), gradients };
+}
