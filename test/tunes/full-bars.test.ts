@@ -48,12 +48,12 @@ describe('FullBars', () => {
     // After 60:8 nothing fills a bar of 48 but more of them: 8 · 6.
     expect(accepts('60:8 60:8 60:8 60:8 60:8 60:8 |', '2/4')).toBe(true);
     const coarse = new FullBars(TuneVocabulary.of([{ elements: melody('62:24 64:36 |') }], []), ['2/4']);
-    const after = (text: string) => {
+    const stateOf = (text: string) => {
       const tokens = TuneVocabulary.of([{ elements: melody('62:24 64:36 |') }], []).encode(melody(text));
       return coarse.automaton.stateAfter(tokens.subarray(0, -1), coarse.startOf('2/4'));
     };
-    expect(after('62:24 62:24 | 62:24')).toBeDefined();
-    expect(after('62:24 62:24 | 64:36')).toBeUndefined();
+    expect(stateOf('62:24 62:24 | 62:24')).toBeDefined();
+    expect(stateOf('62:24 62:24 | 64:36')).toBeUndefined();
   });
 
   it('refuses metres that it cannot keep to', () => {
