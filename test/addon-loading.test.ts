@@ -43,7 +43,7 @@ function refusal(path: string): string {
 }
 
 // The reasons are those of Linux's loader.
-if (process.platform !== 'linux') console.warn('skipped: files refused by the loader of Linux');
+if (process.platform !== 'linux') console.warn('skipped: files that the loader of Linux refuses, and what is in them');
 describe.runIf(process.platform === 'linux')('a file that cannot be the addon is refused with the reason', () => {
   // Which would be told about instead.
   beforeEach(() => void vi.stubEnv('CFGDISTILL_ADDON', undefined));

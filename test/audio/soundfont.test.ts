@@ -53,6 +53,10 @@ it('refuses notes and options before anything is loaded', async () => {
   expect(await renderSoundFont([])).toEqual(new Float32Array(0));
 });
 
+// Optional packages, which users install themselves: what can be tested depends on what is there.
+if (hasLibrary) console.warn('skipped: what is said where spessasynth_core is missing: it is installed');
+else console.warn('skipped: sound fonts: spessasynth_core is not installed');
+if (!hasBoth) console.warn('skipped: notes by the sound font of @coderline/alphatab: not both packages are installed');
 it.skipIf(hasLibrary)('says what to install where the library is missing', async () => {
   const rendering = renderSoundFont([{ pitch: 60, start: 0, seconds: 1 }]);
   await expect(rendering).rejects.toThrow(

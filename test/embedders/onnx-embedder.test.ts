@@ -56,13 +56,14 @@ it('refuses options before anything is loaded', async () => {
   await expect(load({ dimensions: 1.5 })).rejects.toThrow('dimensions: expected an integer of at least 1, got 1.5');
 });
 
+if (installed) console.warn('skipped: what is said where onnxruntime-node is missing: it is installed');
+else console.warn('skipped: ONNX models: onnxruntime-node, an optional package, is not installed');
 it.skipIf(installed)('says what to install where the runtime is missing', async () => {
   await expect(OnnxEmbedder.load(await file(), { inputs: features })).rejects.toThrow(
     'onnxruntime-node: is needed for ONNX models and is not installed: npm install onnxruntime-node',
   );
 });
 
-// Skipped where the optional package onnxruntime-node is not installed.
 describe.skipIf(!installed)('OnnxEmbedder with onnxruntime-node', () => {
   it.each([1, 2, 32])('gives what the model gives, %d generations at a time', async (batchSize) => {
     const sizes: number[] = [];

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Random } from '../../lib/random.ts';
+import { elementText } from '../../lib/tasks/tunes/element-text.ts';
 import { BAR_LINES, type Bar, MODES, type Note, type Tune } from '../../lib/tasks/tunes/tune.ts';
 
 /** Labelled tunes in a folder beside the project; tests on them are skipped where it is absent. */
@@ -10,9 +11,7 @@ if (!haveLabelledTunes) console.warn('skipped: tests on labelled tunes, which ar
 
 /** Elements as text: `60:12`, `R:12`, `60:12-`, bar lines as they are. */
 export function show({ elements }: Pick<Tune, 'elements'>): string {
-  return elements
-    .map((e) => (e.kind === 'bar' ? e.line : `${e.pitch ?? 'R'}:${e.ticks}${e.tied ? '-' : ''}`))
-    .join(' ');
+  return elements.map(elementText).join(' ');
 }
 
 /** The elements that {@link show} shows. */

@@ -1,7 +1,8 @@
 import { ValueError } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
+import { elementText } from '../../lib/tasks/tunes/element-text.ts';
 import { askedFor, promptText } from '../../lib/tasks/tunes/prompt.ts';
-import { elementOf, elementText, TuneVocabulary } from '../../lib/tasks/tunes/vocabulary.ts';
+import { elementOf, TuneVocabulary } from '../../lib/tasks/tunes/vocabulary.ts';
 
 const melody = (text: string) => text.split(' ').map(elementOf);
 

@@ -1,6 +1,6 @@
 import { countFullBars, measuresOf } from './bars.ts';
+import { elementText } from './element-text.ts';
 import type { Bar, Note } from './tune.ts';
-import { elementText } from './vocabulary.ts';
 
 /** What can be said of a tune without a model. All of an empty tune is 0. */
 export interface TuneChecks {

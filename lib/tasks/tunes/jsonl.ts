@@ -1,11 +1,12 @@
 import { CfgDistillError, ValueError } from '../../errors.ts';
+import { parseElement } from './element-text.ts';
 import { commonKeyShift } from './keys.ts';
 import { MOST_ELEMENTS, MOST_TICKS } from './limits.ts';
 import { parseMeter } from './meter.ts';
 import { type TuneProblem, type TunesRead, tellProblem } from './problem.ts';
 import { splitOf } from './split.ts';
 import { shiftPitches } from './transpose.ts';
-import { BAR_LINES, type Bar, type BarLine, MODES, type Mode, type Note, type Tune } from './tune.ts';
+import { type Bar, MODES, type Mode, type Note, type Tune } from './tune.ts';
 
 const MOST_LINE = 2 ** 22;
 
@@ -25,14 +26,9 @@ function text(record: Record<string, unknown>, field: string): string {
 
 /** One token of `notes`: a bar line, or `pitch:ticks`, `R` for a rest, a final `-` for a tie. */
 function readToken(token: string, index: number): Note | Bar {
-  if ((BAR_LINES as readonly string[]).includes(token)) return { kind: 'bar', line: token as BarLine };
-  const match = /^(?:R|(\d{1,3})):(\d{1,4})(-?)$/.exec(token);
-  const pitch = match?.[1] === undefined ? null : Number(match[1]);
-  const ticks = Number(match?.[2]);
-  if (!match || (pitch ?? 0) > 127 || ticks < 1 || ticks > MOST_TICKS) {
-    refuse(`notes[${index}]`, `a bar line or pitch:ticks, as "64:12", "R:24" or "64:12-"`, token);
-  }
-  return { kind: 'note', pitch, ticks, tied: match[3] === '-' };
+  const element = parseElement(token);
+  if (element && !(element.kind === 'note' && element.ticks > MOST_TICKS)) return element;
+  return refuse(`notes[${index}]`, `a bar line or pitch:ticks, as "64:12", "R:24" or "64:12-"`, token);
 }
 
 /** Whether every tie leads to the same pitch. */

@@ -1,27 +1,16 @@
 import { ValueError } from '../../errors.ts';
 import { WordTokenizer } from '../../models/word-tokenizer.ts';
-import { BAR_LINES, type Bar, type BarLine, type Note, type Tune } from './tune.ts';
+import { elementText, parseElement } from './element-text.ts';
+import { BAR_LINES, type Bar, type Note, type Tune } from './tune.ts';
 
 /** Ends a tune, and pads what follows. */
 export const STOP_TOKEN = 0;
 
-const NOTE = /^(R|\d{1,3}):(\d{1,4})(-?)$/;
-
-/** The text of a note or bar line: "67:12", "67:12-" where it is tied to the next, "R:24" for a rest, "|:". */
-export function elementText(element: Note | Bar): string {
-  if (element.kind === 'bar') return element.line;
-  return `${element.pitch ?? 'R'}:${element.ticks}${element.tied ? '-' : ''}`;
-}
-
 /** The note or bar line of a text. @throws ValueError for any other text */
 export function elementOf(text: string): Note | Bar {
-  if ((BAR_LINES as readonly string[]).includes(text)) return { kind: 'bar', line: text as BarLine };
-  const [, pitch, ticks, tie] = NOTE.exec(text) ?? [];
-  const tied = tie === '-';
-  if (pitch === undefined || Number(ticks) < 1 || (pitch === 'R' ? tied : Number(pitch) > 127)) {
-    throw new ValueError(`element: expected pitch:ticks, R:ticks or a bar line, got '${text}'`, 'element');
-  }
-  return { kind: 'note', pitch: pitch === 'R' ? null : Number(pitch), ticks: Number(ticks), tied };
+  const element = parseElement(text);
+  if (element && !(element.kind === 'note' && element.pitch === null && element.tied)) return element;
+  throw new ValueError(`element: expected pitch:ticks, R:ticks or a bar line, got '${text}'`, 'element');
 }
 
 /** Bar lines first, then rests, then notes by pitch; within these by duration. */

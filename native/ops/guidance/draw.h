@@ -56,9 +56,8 @@ struct Draw {
   }
 };
 
-/// The sum of the weights of a block of logits, 1 for `best`; the weights themselves go to `weights`, which
-/// may be null or the block itself. Half of a lane's
-/// share is added up in turn, then the halves and the lanes.
+/// The sum of the weights of a block of logits, 1 for `best`; the weights themselves go to `weights`, which may be null or
+/// the block itself. Half of a lane's share is added up in turn, then the halves and the lanes.
 ///
 /// Meanwhile the memory at `ahead`, a block's worth of branches, is fetched.
 template <int64_t n>
