@@ -12,6 +12,31 @@ namespace {
 /// Fetches the line at p, which need not be within an array.
 inline void fetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 
+/// Memory that is fetched in small steps, spread over other work to keep pace with the memory: what is asked for in a
+/// burst waits in line, and with it everything else that is not in the first-level cache.
+class Trail {
+ public:
+  /// Of nothing.
+  Trail() = default;
+  /// Of `bytes` from p on, which need not be within an array, in so many steps: of two lines at most.
+  Trail(const void* p, int64_t bytes, int64_t steps) {
+    if (bytes <= 0 || steps <= 0) return;
+    at_ = reinterpret_cast<uintptr_t>(p);
+    const int64_t stride = (bytes + steps - 1) / steps;
+    stride_ = static_cast<uintptr_t>(stride < 2 * kLine ? stride : 2 * kLine);
+  }
+  void step() {
+    CFGD_ISA::fetch(reinterpret_cast<const void*>(at_));
+    if (stride_ > kLine) CFGD_ISA::fetch(reinterpret_cast<const void*>(at_ + kLine));
+    at_ += stride_;
+  }
+
+ private:
+  static constexpr char kNothing = 0;
+  uintptr_t at_ = reinterpret_cast<uintptr_t>(&kNothing);
+  uintptr_t stride_ = 0;
+};
+
 /// Elements that lie at the same place of several arrays; none by default.
 template <int count>
 struct Ahead {

@@ -23,7 +23,8 @@ struct Prompt {
   int64_t samples, dimensions;
   double* squares;  // [samples]
   bool exact;       // products in double
-  int64_t ahead;    // how many elements behind the rows those of the next prompt are; 0: there is none
+  const void* next;    // the embeddings of the next prompt, as they are given
+  int64_t next_bytes;  // of them; 0: there is none
 };
 
 /// Whether float32 sums of products will do: they neither overflow nor lose what is below its smallest normal number.
@@ -77,7 +78,7 @@ double sum_band(Prompt& p, int64_t first, bool single, double* sums) {
   const int64_t count = p.samples - first, lines = count < kBand ? count : kBand;
   double* totals = scratch.get<double>(lines * count);
   const float* rows = p.rows + first * p.dimensions;
-  if (single || !p.exact) products(rows, count, lines, p.dimensions, totals, count, single ? p.ahead : 0);
+  if (single || !p.exact) products(rows, count, lines, p.dimensions, totals, count, p.next, single ? p.next_bytes : 0);
   if (single) {
     for (int64_t i = 0; i < lines; i++) p.squares[i] = totals[i * (count + 1)];
     p.exact = !float_holds(p);
@@ -145,8 +146,8 @@ void reward_prompt(const DiversityReward<T>& a, int64_t index, const Spread& spr
   double *of_band = of_sample + samples, *all_of = of_band + bands * samples;
   const T* rows = a.embeddings + index * samples * a.dimensions;
   const float* wide = widen_rows(rows, samples * a.dimensions, widened_scratch);
-  const bool followed = sizeof(T) == sizeof(float) && index + 1 < a.prompts;
-  Prompt p{wide, samples, a.dimensions, all_of + bands, false, followed ? samples * a.dimensions : 0};
+  const int64_t next_bytes = index + 1 < a.prompts ? samples * a.dimensions * static_cast<int64_t>(sizeof(T)) : 0;
+  Prompt p{wide, samples, a.dimensions, all_of + bands, false, rows + samples * a.dimensions, next_bytes};
   if (bands > 1) find_squares(p);
   spread(bands, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; b++) all_of[b] = sum_band(p, b * kBand, bands == 1, of_band + b * samples);

@@ -16,11 +16,12 @@ constexpr int64_t kPart = 32 * kLanes;
 constexpr int kTileRows = 4, kTileOthers = 3;
 
 /// totals[r · stride + c] += Σ_k a[r · step + k] · b[c · step + k], k < n ≤ kPart; with `diagonal`, where b is a, only
-/// c ≥ r. Meanwhile the memory that lies `ahead` elements behind that of a is fetched, if it is not 0.
+/// c ≥ r. Meanwhile `ahead` is followed, a step for each vector.
 template <int R, int C, bool diagonal>
 void add_products(const float* a, const float* b, int64_t step, int64_t n, double* totals, int64_t stride,
-                  int64_t ahead = 0) {
+                  Trail& ahead) {
   Vec sums[R][C] = {};
+  Trail trail = ahead;
   const auto add = [&](const auto& get) {
     Vec x[R];
 #pragma GCC unroll 4
@@ -34,14 +35,11 @@ void add_products(const float* a, const float* b, int64_t step, int64_t n, doubl
     }
   };
   int64_t k = 0;
-  const auto add_whole = [&] { add([&](const float* p) { return load(p + k); }); };
-  if (ahead) {
-    for (; k + kOfLine<float> <= n;) {
-      for (int r = 0; r < R; r++) fetch(a + r * step + ahead + k);
-      for (int64_t v = 0; v < kOfLine<float>; v += kLanes, k += kLanes) add_whole();
-    }
+  for (; k + kLanes <= n; k += kLanes) {
+    trail.step();
+    add([&](const float* p) { return load(p + k); });
   }
-  for (; k + kLanes <= n; k += kLanes) add_whole();
+  ahead = trail;
   if (k < n) add([&](const float* p) { return load_part(p + k, static_cast<int>(n - k), 0); });
 #pragma GCC unroll 4
   for (int r = 0; r < R; r++)
@@ -53,28 +51,39 @@ void add_products(const float* a, const float* b, int64_t step, int64_t n, doubl
 /// The products of `R` rows with themselves and with all that follow.
 template <int R>
 void add_line(const float* rows, int64_t step, int64_t count, int64_t n, double* totals, int64_t stride,
-              int64_t ahead) {
+              Trail& ahead) {
   add_products<R, R, true>(rows, rows, step, n, totals, stride, ahead);
   for (int64_t c = R; c < count;) {
     const int64_t left = count - c;
     const float* others = rows + c * step;
     if (left == 1) {
-      add_products<R, 1, false>(rows, others, step, n, totals + c, stride);
+      add_products<R, 1, false>(rows, others, step, n, totals + c, stride, ahead);
       c += 1;
     } else if (left == 2 || left == 4) {
-      add_products<R, 2, false>(rows, others, step, n, totals + c, stride);
+      add_products<R, 2, false>(rows, others, step, n, totals + c, stride, ahead);
       c += 2;
     } else {
-      add_products<R, kTileOthers, false>(rows, others, step, n, totals + c, stride);
+      add_products<R, kTileOthers, false>(rows, others, step, n, totals + c, stride, ahead);
       c += kTileOthers;
     }
   }
 }
 
+/// How many tiles cover the products of `lines` rows with themselves and all that follow, `count` in all.
+inline int64_t tiles_of(int64_t count, int64_t lines) {
+  int64_t tiles = 0;
+  for (int64_t i = 0; i < lines; i += kTileRows) {
+    const int64_t others = count - i - kTileRows;
+    tiles += 1 + (others > 0 ? (others + kTileOthers - 1) / kTileOthers : 0);
+  }
+  return tiles;
+}
+
 /// totals[i · stride + j] = Σ_k rows[i · n + k] · rows[j · n + k] for i < lines and i ≤ j < count, where all `count` rows
-/// follow each other. What is left of the diagonal is undefined. For `ahead` see above.
+/// follow each other. What is left of the diagonal is undefined. Meanwhile the `ahead_bytes` from `ahead` on are fetched.
 inline void products(const float* rows, int64_t count, int64_t lines, int64_t n, double* totals, int64_t stride,
-                     int64_t ahead = 0) {
+                     const void* ahead = nullptr, int64_t ahead_bytes = 0) {
+  Trail trail(ahead, ahead_bytes, tiles_of(count, lines) * (n / kLanes));
   std::memset(totals, 0, sizeof(double) * static_cast<uint64_t>(lines * stride));
   for (int64_t k = 0; k < n; k += kPart) {
     const int64_t part = k + kPart < n ? kPart : n - k;
@@ -82,10 +91,10 @@ inline void products(const float* rows, int64_t count, int64_t lines, int64_t n,
       const float* at = rows + i * n + k;
       double* to = totals + i * stride + i;
       switch (lines - i) {
-        case 1: add_line<1>(at, n, count - i, part, to, stride, ahead); break;
-        case 2: add_line<2>(at, n, count - i, part, to, stride, ahead); break;
-        case 3: add_line<3>(at, n, count - i, part, to, stride, ahead); break;
-        default: add_line<4>(at, n, count - i, part, to, stride, ahead);
+        case 1: add_line<1>(at, n, count - i, part, to, stride, trail); break;
+        case 2: add_line<2>(at, n, count - i, part, to, stride, trail); break;
+        case 3: add_line<3>(at, n, count - i, part, to, stride, trail); break;
+        default: add_line<4>(at, n, count - i, part, to, stride, trail);
       }
     }
   }
