@@ -56,24 +56,27 @@ struct Draw {
   }
 };
 
-/// The sum of the weights of a block of logits, 1 for `best`; the weights themselves go to `weights`, which may be null or
-/// the block itself. Half of a lane's share is added up in turn, then the halves and the lanes.
+/// The sum of the weights of a block of logits, 1 for `best`; the weights themselves go to `weights`, which may be the
+/// block itself, if they are to be stored. Half of a lane's share is added up in turn, then the halves and the lanes.
 ///
-/// Meanwhile the memory at `ahead`, a block's worth of branches, is fetched.
-template <int64_t n>
-inline float weigh(const float* block, float* weights, float best, float scale, const Ahead<2>& ahead) {
-  constexpr int kSums = 2;
-  static_assert(n % (kSums * kLanes) == 0);
+/// meanwhile(i, j) is called for each two vectors of elements, [i, j): memory can be fetched there.
+template <int64_t n, bool kStored, class Meanwhile>
+inline float weigh(const float* block, float* weights, float best, float scale, const Meanwhile& meanwhile) {
+  constexpr int kSums = 2, kTogether = 4;
+  static_assert(n % (kTogether * kLanes) == 0);
   const Vec largest = broadcast(best);
   Vec sums[kSums] = {};
-  for (int64_t i = 0; i < n; i += kSums * kLanes) {
-    for (int k = 0; k < kSums; k++) {
-      const int64_t at = i + k * kLanes;
-      const Vec weight = exp_scaled(load(block + at) - largest, scale);
-      if (weights) store(weights + at, weight);
-      sums[k] += weight;
+  for (int64_t i = 0; i < n; i += kTogether * kLanes) {
+    Vec w[kTogether];
+#pragma GCC unroll 4
+    for (int k = 0; k < kTogether; k++) w[k] = load(block + i + k * kLanes) - largest;
+    exp_scaled(w, scale);
+#pragma GCC unroll 4
+    for (int k = 0; k < kTogether; k++) {
+      if constexpr (kStored) store(weights + i + k * kLanes, w[k]);
+      sums[k % kSums] += w[k];
     }
-    ahead.fetch(i, i + kSums * kLanes);
+    for (int k = 0; k < kTogether; k += kSums) meanwhile(i + k * kLanes, i + (k + kSums) * kLanes);
   }
   return reduce_add(sums[0] + sums[1]);
 }
@@ -105,6 +108,8 @@ inline int64_t invert(const float* weights, double target) {
   }
   return place;
 }
+
+constexpr auto kIdle = [](int64_t, int64_t) {};
 
 template <class T>
 class RowDraw {
@@ -146,6 +151,21 @@ class RowDraw {
   Ahead<2> ahead(int64_t block) const {
     return Ahead<2>::behind<T>({row_.cond, row_.guidance.guided ? row_.uncond : row_.cond}, block * kBlock);
   }
+  /// The same as something to do meanwhile.
+  auto fetching(int64_t block) const {
+    return [there = ahead(block)](int64_t begin, int64_t end) { there.fetch(begin, end); };
+  }
+  /// Whether this row and the next one stay in the second-level cache together.
+  bool is_short() const { return row_.blocks() <= kKeptBlocks; }
+  /// One of two parts of the next row, or of as much of it as is to stay in the second-level cache, a step for each two
+  /// vectors of this one.
+  Trail next_row(int part) const {
+    const bool guided = row_.guidance.guided;
+    const int64_t tokens = is_short() ? row_.vocab : kKeptBlocks * kBlock, half = guided ? 0 : part * tokens / 2;
+    const T* from = guided && part ? row_.uncond : row_.cond;
+    return {reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(from) + (row_.vocab + half) * sizeof(T)),
+            (guided ? tokens : tokens / 2) * static_cast<int64_t>(sizeof(T)), row_.blocks() * kBlock / (2 * kLanes)};
+  }
   /// While nothing is read from this row any more: as much of the next one as stays in the second-level cache.
   Ahead<2> ahead_in_next_row(int64_t block) const {
     return block < kKeptBlocks ? ahead(row_.blocks() + block) : Ahead<2>{};
@@ -177,7 +197,7 @@ class RowDraw {
     const Flaw flaw = each_block(block, 0, [&](int64_t b, float* logits, const Vec(&maxima)[kVectors]) {
       const float largest = largest_of(maxima);
       best = largest > best ? largest : best;
-      sums[b] = {best == -INFINITY ? 0 : weigh<kBlock>(logits, nullptr, best, draw_.scale, ahead(b + 2)), best};
+      sums[b] = {best == -INFINITY ? 0 : weigh<kBlock, false>(logits, nullptr, best, draw_.scale, fetching(b + 2)), best};
     });
     if (flaw) return flaw;
     if (best == -INFINITY) return kNoSupport;
@@ -200,7 +220,7 @@ class RowDraw {
       target -= mass;
     }
     again(chosen, block);
-    weigh<kBlock>(block, block, sums[chosen].best, draw_.scale, {});
+    weigh<kBlock, true>(block, block, sums[chosen].best, draw_.scale, kIdle);
     mass_of(sums[chosen]);
     const int64_t token = chosen * kBlock + invert<kBlock>(block, left / factor);
     drawn = {static_cast<int32_t>(token), draw_.log_prob(row_[token], best, total)};
@@ -248,7 +268,7 @@ class RowDraw {
     for (int64_t i = n; i < whole; i++) logits[i] = -INFINITY;
     double *sums = space_.sums.get<double>(whole / kBlock), total = 0;
     for (int64_t at = 0; at < whole; at += kBlock)
-      total += sums[at / kBlock] = weigh<kBlock>(logits + at, logits + at, best, draw_.scale, {});
+      total += sums[at / kBlock] = weigh<kBlock, true>(logits + at, logits + at, best, draw_.scale, kIdle);
     return draw_weighed(logits, sums, whole, 1, total, best, [&](int64_t place) { return tokens[place]; }, drawn);
   }
 
@@ -263,6 +283,7 @@ class RowDraw {
     const float room = 8 / draw_.scale;
     float reference = -INFINITY, best = -INFINITY;
     double total = 0;
+    Trail first = next_row(0);
     const auto weigh_all = [&] {
       total = 0;
       return each_block(block, 0, [&](int64_t b, const float* logits, const Vec(&maxima)[kVectors]) {
@@ -270,7 +291,15 @@ class RowDraw {
         best = largest > best ? largest : best;
         if (b == 0 && reference == -INFINITY) reference = best + room;
         if (best > reference + room || !(reference < INFINITY)) return;
-        total += sums[b] = weigh<kBlock>(logits, weights + b * kBlock, reference, draw_.scale, ahead(b + 2));
+        float* to = weights + b * kBlock;
+        if (is_short()) {
+          Trail trail = first;
+          sums[b] = weigh<kBlock, true>(logits, to, reference, draw_.scale, [&](int64_t, int64_t) { trail.step(); });
+          first = trail;
+        } else {
+          sums[b] = weigh<kBlock, true>(logits, to, reference, draw_.scale, fetching(b + 2));
+        }
+        total += sums[b];
       });
     };
     Flaw flaw = weigh_all();
@@ -282,21 +311,22 @@ class RowDraw {
     }
     return draw_weighed(
         weights, sums, blocks * kBlock, exp_scaled(broadcast(best) - reference, draw_.scale)[0], total, reference,
-        [](int64_t place) { return static_cast<int32_t>(place); }, drawn);
+        [](int64_t place) { return static_cast<int32_t>(place); }, drawn, {next_row(1), is_short() ? Trail() : next_row(0)});
   }
 
   /// Draws from n weights, whole blocks of them, of which the sums are given. Weights are relative to that of a logit
   /// `reference`; token_at tells the token at a place.
   template <class TokenAt>
   Flaw draw_weighed(const float* values, double* sums, int64_t n, float largest, double total, float reference,
-                    const TokenAt& token_at, Drawn& drawn) {
+                    const TokenAt& token_at, Drawn& drawn, Trail (&&ahead)[2] = {}) {
     const int64_t blocks = n / kBlock;
     Kept kept;
     if (draw_.top_p < 1) {
       const double p = draw_.top_p;
+
       kept = keep_mass(values, n, largest, total, (p - 1e-6 * p * (1 - p)) * total, space_.bracket, sums,
                        [&](int64_t place) { return row_[token_at(place)]; },
-                       [&](int64_t b) { ahead_in_next_row(b).fetch(0, kBlock); });
+                       ahead);
       total = 0;
       for (int64_t b = 0; b < blocks; b++) total += sums[b];
     }
@@ -316,8 +346,8 @@ class RowDraw {
       const Vec w = load(values + begin + i);
       store(block + i, as_float(as_int(w) & (w >= kept.from)));
     }
-    for (int64_t e = 0; e < kept.extras; e++)
-      if (kept.places[e] / kBlock == chosen) block[kept.places[e] - begin] = kept.values[e];
+    for (int64_t e = 0; e < kept.ties; e++)
+      if (kept.places[e] / kBlock == chosen) block[kept.places[e] - begin] = kept.tie;
     const int32_t token = token_at(begin + invert<kBlock>(block, left));
     drawn = {token, draw_.log_prob(row_[token], reference, total)};
     return {};

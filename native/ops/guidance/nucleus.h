@@ -2,6 +2,7 @@
 // likely lies between are guessed from a sample; one pass adds up what is above both and moves what is between them
 // together, and the rest happens there. Included only from per-ISA files (see cpu/kernel.h).
 #pragma once
+#include "cpu/prefetch.h"
 #include "cpu/scratch.h"
 #include "ops/guidance/compact.h"
 #include "ops/guidance/largest.h"
@@ -89,12 +90,12 @@ inline void narrow(Bracket& bracket, const float* weights, int64_t n, double tar
   }
 }
 
-/// The smallest set of the largest weights that reaches a mass: all from `from` on, and some of those below it.
+/// The smallest set of the largest weights that reaches a mass: all from `from` on, and some of those just below it,
+/// which are all equal.
 struct Kept {
-  float from = 0;
-  int64_t extras = 0;
-  const float* values = nullptr;    // [extras]
-  const int32_t* places = nullptr;  // [extras], rising
+  float from = 0, tie = 0;
+  int64_t ties = 0;
+  const int32_t* places = nullptr;  // [ties], rising
 };
 
 /// Moves the ends of a bracket to where they still surround the target in all likelihood, by a sample of the weights. It
@@ -143,60 +144,63 @@ inline void guess(const float* weights, int64_t n, double left_out, int32_t& low
   if (wanted[1] > 0) high = ends[1].high;
 }
 
-/// Adds up the weights from `high` on, block by block of 256, and moves those of [low, high) together. meanwhile(block) is
-/// called once for each block: memory for what comes next can be fetched there.
-template <class Meanwhile>
-inline double separate(const float* weights, int64_t n, float low, float high, double* sums, Found& between,
-                       const Meanwhile& meanwhile) {
+/// Some values, with room for kLanes more and zeros up to a whole vector.
+struct Some {
+  float* values;
+  int64_t count;
+};
+
+/// The mass of the weights from `high` on; those of [low, high) are moved together to `between`, which has room for n and
+/// kLanes more. Meanwhile `ahead` is followed, a step for each two vectors.
+inline double separate(const float* weights, int64_t n, float low, float high, Some& between,
+                       const Trail (&ahead)[2]) {
   const Vec lowest = broadcast(low), end = broadcast(high);
+  Trail trails[2] = {ahead[0], ahead[1]};
   double mass = 0;
-  Places places{between.places.at};
-  IVec at = places_from(0);
+  float* to = between.values;
   for (int64_t begin = 0; begin < n; begin += 256) {
-    meanwhile(begin / 256);
     Vec sum[2] = {};
     for (int64_t i = begin; i < begin + 256; i += 2 * kLanes) {
-      for (int k = 0; k < 2; k++, at += kLanes) {
+      for (Trail& trail : trails) trail.step();
+      for (int k = 0; k < 2; k++) {
         const Vec w = load(weights + i + k * kLanes);
-        sum[k] += as_float(as_int(w) & (w >= end));
-        places.add(at, (w >= lowest) & (w < end));
+        const IVec above = w >= end;
+        const uint32_t bits = bits_of_mask((w >= lowest) & ~above);
+        sum[k] += as_float(as_int(w) & above);
+        store(to, as_float(together(as_int(w), bits)));
+        to += __builtin_popcount(bits);
       }
     }
-    mass += sums[begin / 256] = reduce_add(sum[0] + sum[1]);
+    mass += reduce_add(sum[0] + sum[1]);
   }
-  for (int64_t i = 0; i < places.count; i++) between.values[i] = weights[places.at[i]];
-  for (int64_t i = places.count; i < padded(places.count); i++) between.values[i] = 0;
-  between.places = places;
+  between.count = to - between.values;
+  store(to, Vec{});
   return mass;
 }
 
-/// Of the weights found that equal `weight`, keeps the `needed` ones of the largest logits; the others become 0.
+/// Of the weights that equal `tie`, finds the `needed` ones of the largest logits; `tied` has room for all of them and
+/// kLanes more.
 template <class LogitAt>
-inline void thin_ties(Found& found, Found& tied, float weight, int64_t needed, const LogitAt& logit_at) {
-  tied.places.count = 0;
-  for (int64_t i = 0; i < found.count(); i += kLanes) {
-    const Vec w = load(found.values + i);
-    const IVec equal = w == weight;
-    tied.places.add(places_from(i), equal);
-    store(found.values + i, as_float(as_int(w) & ~equal));
-  }
+inline void choose_ties(const float* weights, int64_t n, float tie, int64_t needed, Found& tied,
+                        const LogitAt& logit_at) {
+  for (int64_t i = 0; i < n; i += kLanes) tied.places.add(places_from(i), load(weights + i) == tie);
   float lowest = INFINITY, highest = -INFINITY;
   for (int64_t t = 0; t < tied.count(); t++) {
-    const float logit = tied.values[t] = logit_at(found.places.at[tied.places.at[t]]);
+    const float logit = tied.values[t] = logit_at(tied.places.at[t]);
     lowest = logit < lowest ? logit : lowest;
     highest = logit > highest ? logit : highest;
   }
   for (int64_t t = tied.count(); t < padded(tied.count()); t++) tied.values[t] = -INFINITY;
-  const int64_t kept =
+  tied.places.count =
       lowest == highest ? needed : keep_largest(tied.values, tied.places.at, tied.count(), highest, needed);
-  for (int64_t t = 0; t < kept; t++) found.values[tied.places.at[t]] = weight;
 }
 
 /// Narrows a bracket of a few weights to one of them, or to several that are equal.
-inline void pick(Bracket& bracket, const Found& found, float (&few)[kFew], double wanted) {
+inline void pick(Bracket& bracket, const Some& found, double wanted) {
+  float few[kFew];
   const Vec low = broadcast(of_key(bracket.low)), high = broadcast(of_key(bracket.high));
   int64_t n = 0;
-  for (int64_t i = 0; i < found.count(); i += kLanes) {
+  for (int64_t i = 0; i < found.count; i += kLanes) {
     const Vec w = load(found.values + i);
     for (uint32_t bits = bits_of_mask((w >= low) & (w < high)); bits; bits &= bits - 1) {
       const float value = found.values[i + __builtin_ctz(bits)];
@@ -218,60 +222,62 @@ inline void pick(Bracket& bracket, const Found& found, float (&few)[kFew], doubl
   }
 }
 
-/// Keeps all that separate() added up and the largest of what it found, of which `wanted` is the mass that is still needed
-/// and `all` what there is. To the sums it adds what it keeps of that.
-template <class LogitAt>
-inline Kept keep_between(int32_t low, int32_t high, const Above& all, double wanted, Found& found, Found& tied,
-                         double* sums, const LogitAt& logit_at) {
-  const int64_t size = padded(found.count());
-  Bracket bracket{low, high, all, {0, 0}};
-  narrow(bracket, found.values, size, wanted, kFew);
-  float few[kFew];
-  if (bracket.count() <= kFew) pick(bracket, found, few, wanted);
-
-  // If several are left in the bracket they are equal, and as many of them are kept as the mass still needs.
-  const float from = of_key(bracket.low);
-  const double needed = std::ceil((wanted - bracket.from_high.mass) / from - 1e-12);
-  if (bracket.count() > 1 && needed < static_cast<double>(bracket.count()))
-    thin_ties(found, tied, from, needed < 1 ? 1 : static_cast<int64_t>(needed), logit_at);
-  Found kept{found.values, {found.places.at}};
-  for (int64_t i = 0; i < size; i += kLanes) {
-    const Vec w = load(found.values + i);
-    kept.add(w, load_places(found.places.at + i), w >= from);
+/// The mass of the weights from `from` on, block by block of 256, to `sums`.
+inline void add_up(const float* weights, int64_t n, float from, double* sums) {
+  const Vec lowest = broadcast(from);
+  for (int64_t begin = 0; begin < n; begin += 256) {
+    Vec sum[4] = {};
+    for (int64_t i = begin; i < begin + 256; i += 4 * kLanes) {
+      for (int k = 0; k < 4; k++) {
+        const Vec w = load(weights + i + k * kLanes);
+        sum[k] += as_float(as_int(w) & (w >= lowest));
+      }
+    }
+    sums[begin / 256] = reduce_add((sum[0] + sum[1]) + (sum[2] + sum[3]));
   }
-  // From four places at once: neighbours are mostly of one block, and would wait for each other.
-  const int64_t quarter = kept.count() / 4;
-  const auto add = [&](int64_t i) { sums[kept.places.at[i] / 256] += kept.values[i]; };
-  for (int64_t i = 0; i < quarter; i++)
-    for (int64_t k = 0; k < 4; k++) add(i + k * quarter);
-  for (int64_t i = 4 * quarter; i < kept.count(); i++) add(i);
-  return {of_key(high), kept.count(), kept.values, kept.places.at};
 }
 
 /// `weights`, [n] with n a multiple of 256, of which `largest` is the largest and `total` the sum. Of equal weights those
 /// of the larger logit_at(place) come first, then those of the lower place. Writes to `sums`, [n / 256], the mass of what
 /// is kept.
-template <class LogitAt, class Meanwhile>
+template <class LogitAt>
 inline Kept keep_mass(const float* weights, int64_t n, float largest, double total, double target, Scratch& scratch,
-                      double* sums, const LogitAt& logit_at, const Meanwhile& meanwhile) {
+                      double* sums, const LogitAt& logit_at, const Trail (&ahead)[2]) {
   const int64_t room = n + 64;
-  float* memory = scratch.get<float>(4 * room);
-  Found found{memory, {reinterpret_cast<int32_t*>(memory + room)}};
-  Found tied{memory + 2 * room, {reinterpret_cast<int32_t*>(memory + 3 * room)}};
+  float* memory = scratch.get<float>(3 * room);
+  Some found{memory, 0};
   Bracket bracket{1, key_of(largest) + 1, {total, n}, {0, 0}};
   int32_t low = bracket.low, high = bracket.high;
   if (n >= 1024) guess(weights, n, total - target, low, high);
   const float least[1] = {0};
   Above within[1];
-  double over = separate(weights, n, of_key(low), of_key(high), sums, found, meanwhile);
-  above(found.values, padded(found.count()), least, within);
+  double over = separate(weights, n, of_key(low), of_key(high), found, ahead);
+  above(found.values, padded(found.count), least, within);
   if (over >= target || (low > bracket.low && over + within[0].mass < target)) {
     narrow(bracket, weights, n, target, n / 8 > 64 ? n / 8 : 64);
     low = bracket.low, high = bracket.high;
-    over = separate(weights, n, of_key(low), of_key(high), sums, found, [](int64_t) {});
-    above(found.values, padded(found.count()), least, within);
+    over = separate(weights, n, of_key(low), of_key(high), found, {});
+    above(found.values, padded(found.count), least, within);
   }
-  return keep_between(low, high, {within[0].mass, found.count()}, target - over, found, tied, sums, logit_at);
+  const double wanted = target - over;
+  bracket = {low, high, {within[0].mass, found.count}, {0, 0}};
+  narrow(bracket, found.values, padded(found.count), wanted, kFew);
+  if (bracket.count() <= kFew) pick(bracket, found, wanted);
+
+  // If several are left in the bracket they are equal, and as many of them are kept as the mass still needs.
+  Kept kept{of_key(bracket.low)};
+  const double needed = std::ceil((wanted - bracket.from_high.mass) / kept.from - 1e-12);
+  const bool tied = bracket.count() > 1 && needed < static_cast<double>(bracket.count());
+  if (tied) kept.tie = kept.from, kept.from = of_key(bracket.low + 1);
+  add_up(weights, n, kept.from, sums);
+  if (tied) {
+    Found ties{memory + room, {reinterpret_cast<int32_t*>(memory + 2 * room)}};
+    choose_ties(weights, n, kept.tie, needed < 1 ? 1 : static_cast<int64_t>(needed), ties, logit_at);
+    kept.ties = ties.count();
+    kept.places = ties.places.at;
+    for (int64_t i = 0; i < kept.ties; i++) sums[kept.places[i] / 256] += kept.tie;
+  }
+  return kept;
 }
 
 }  // namespace
