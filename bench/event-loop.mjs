@@ -100,7 +100,8 @@ function evaluating(subject) {
   const model = makeModel(subject);
   const distance = (a, b) => a.reduce((differ, token, i) => differ + (token !== b[i] ? 1 : 0), 0) / a.length;
   const judge = {
-    quality: (_, tokens) => (tokens[0] % 2 ? 1 : 0),
+    quality: (_, generations) => generations.map((tokens) => (tokens[0] % 2 ? 1 : 0)),
+    valid: (_, tokens) => tokens[0] % 2 === 1,
     distance: (_, a, b) => distance(a, b),
     identity: (_, tokens) => tokens.join(),
   };

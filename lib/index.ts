@@ -5,6 +5,7 @@ export { type AudioPairOptions, audioPair } from './embedders/audio-pair.ts';
 export { AUDIO_ENCODER_PAPER, AUDIO_ENCODER_SMALL } from './embedders/audio-presets.ts';
 export {
   type ContrastiveMetrics,
+  type ContrastiveSettings,
   ContrastiveTrainer,
   type ContrastiveTrainerOptions,
   type ItemOf,
@@ -15,10 +16,35 @@ export { type Embeddings, type FunctionEmbedderOptions, functionEmbedder } from 
 export { OnnxEmbedder, type OnnxEmbedderOptions, type OnnxInput } from './embedders/onnx-embedder.ts';
 export type { OnnxData } from './embedders/onnx-runtime.ts';
 export { retrievalAt1 } from './embedders/retrieval.ts';
+export { TwoTower, type TwoTowerOptions } from './embedders/two-tower.ts';
+export { TwoTowerTrainer, type TwoTowerTrainerOptions } from './embedders/two-tower-trainer.ts';
 export * from './errors.ts';
-export { type EvaluateOptions, type Evaluation, evaluate, type Generator, type Judge } from './evaluation/evaluate.ts';
+export type { BootstrapOptions } from './evaluation/bootstrap.ts';
+export type { ClaimOptions } from './evaluation/claims.ts';
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  type EvaluationStore,
+  evaluate,
+  type Generator,
+  type Judge,
+} from './evaluation/evaluate.ts';
+export { EvaluationFolder, type EvaluationFolderOptions } from './evaluation/evaluation-folder.ts';
+export type { DistillationCurve } from './evaluation/failure-signs.ts';
+export { type Findings, findings } from './evaluation/findings.ts';
+export { hypervolume, hypervolumes, type Reference } from './evaluation/hypervolume.ts';
+export type { PointJudgement } from './evaluation/judgement.ts';
 export { type BitsPerTokenOptions, bitsPerToken } from './evaluation/likelihood.ts';
-export { paretoFront } from './evaluation/pareto.ts';
+export { mergePathCurves } from './evaluation/merge-path.ts';
+export { type ParetoAxes, paretoFront } from './evaluation/pareto.ts';
+export { compareRollouts, type RolloutComparison } from './evaluation/rollouts.ts';
+export {
+  BASE_SWEEP,
+  baseGenerators,
+  type Sweep,
+  TRAINED_SWEEP,
+  trainedGenerators,
+} from './evaluation/strategies.ts';
 export type * from './evaluation/types.ts';
 export * from './kernels/index.ts';
 export {

@@ -4,56 +4,13 @@ import {
   evaluate,
   type Generator,
   type Judge,
-  Random,
   ShapeError,
   ValueError,
 } from 'cfgdistill';
 import { describe, expect, it } from 'vitest';
+import { base, exact, judge, model, options, prompts, vocab, worth } from './support/evaluation.ts';
 import { type Sequence, sequences } from './support/exact-bigram.ts';
-import { PromptedBigram } from './support/prompted-bigram.ts';
 import { ScriptedModel } from './support/scripted-model.ts';
-
-const vocab = 4;
-const random = new Random(11);
-const table = () => Float64Array.from({ length: vocab * vocab }, () => Math.fround(3 * (random.uniform() - 0.5)));
-const exact = { vocab, table: table(), promptTable: table() };
-const model = new PromptedBigram(vocab, Float32Array.from(exact.table), Float32Array.from(exact.promptTable));
-const prompts = [1, 2, 3].map((token) => Int32Array.of(token));
-
-/** How often each token occurs, so that cosines are known by hand. */
-const counts: Embedder = {
-  dimensions: vocab,
-  embed: async (generations) => {
-    const rows = generations.map((tokens) => {
-      const row = new Float32Array(vocab);
-      for (const token of tokens) row[token] = row[token]! + 1;
-      return [...row];
-    });
-    return Float32Array.from(rows.flat());
-  },
-};
-
-/** Prompt p wants token p + 1; token p alone is half of it. */
-const judge: Judge = {
-  quality: (p, tokens) => (tokens.includes(p + 1) ? 1 : tokens.includes(p) ? 0.5 : 0),
-  distance: (_, a, b) => (a.length === b.length && a.every((token, i) => token === b[i]) ? 0 : 1),
-  identity: (_, tokens) => tokens.join(' '),
-};
-
-const base = (more: Partial<Generator> = {}): Generator => {
-  return { name: 'base', family: 'base', parameters: {}, model, sampling: {}, ...more };
-};
-const options = (more: Partial<EvaluateOptions> = {}): EvaluateOptions => ({
-  prompts,
-  samplesPerPrompt: 6,
-  maxTokens: 4,
-  stopToken: 0,
-  embedder: counts,
-  judge,
-  seed: 3,
-  timingRounds: 1,
-  ...more,
-});
 
 function mean(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0) / values.length;
@@ -123,7 +80,7 @@ describe('evaluate', () => {
       const { name, family, parameters } = generators[g]!;
       expect(point).toMatchObject({ name, family, parameters });
       expect(generations.map((own) => own.length)).toEqual([16, 16, 16]);
-      const quality = generations.map((own, p) => mean(own.map((tokens) => judge.quality(p, tokens))));
+      const quality = generations.map((own, p) => mean(own.map((tokens) => worth(p, tokens))));
       const diversity = generations.map((own) => mean(pairs(own.map(histogram)).map(([a, b]) => oneMinusCosine(a, b))));
       const independent = generations.map((own) => mean(pairs(own).map(([a, b]) => (a.join() === b.join() ? 0 : 1))));
       const distinct = generations.map(
@@ -162,8 +119,8 @@ describe('evaluate', () => {
       const all: Sequence[] = sequences(exact, setting);
       const expectation = (f: (tokens: Int32Array) => number) =>
         all.reduce((sum, { tokens, probability }) => sum + probability * f(Int32Array.from(tokens)), 0);
-      const quality = expectation((tokens) => judge.quality(p, tokens));
-      const variance = expectation((tokens) => (judge.quality(p, tokens) - quality) ** 2);
+      const quality = expectation((tokens) => worth(p, tokens));
+      const variance = expectation((tokens) => (worth(p, tokens) - quality) ** 2);
       const error = evaluation!.perPrompt.quality[p]! - quality;
       expect(Math.abs(error)).toBeLessThan(4 * Math.sqrt(variance / 2000));
       const distance = 1 - all.reduce((sum, { probability }) => sum + probability ** 2, 0);
@@ -262,9 +219,9 @@ describe('evaluate', () => {
     await expect(evaluate([base()], options({ embedder: short }))).rejects.toThrow(
       /^embedder: expected \[18, 3\] = 54 float32 elements, got 5 elements$/,
     );
-    const confused: Judge = { ...judge, quality: () => Number.NaN };
+    const confused: Judge = { ...judge, quality: () => Array(6).fill(Number.NaN) };
     await expect(evaluate([base()], options({ judge: confused }))).rejects.toThrow(
-      /expected a finite number, got NaN$/,
+      /^judge\.quality of 'base', prompt 0: expected a finite number, got NaN$/,
     );
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ShapeError, ValueError } from '../lib/errors.ts';
 import { judgeClaims } from '../lib/evaluation/claims.ts';
-import { findFailureSigns, judge, lastQuarter } from '../lib/evaluation/failure-signs.ts';
+import { findFailureSigns, lastQuarter } from '../lib/evaluation/failure-signs.ts';
 import { Random } from '../lib/random.ts';
 import { BASE, falling, type Means, plateau, Scene, scene } from './claims-scene.ts';
 
@@ -49,17 +49,7 @@ describe('failure signs', () => {
   });
 });
 
-describe('judge', () => {
-  it('gives the same claims and signs as each alone, and the same again with the same seed', () => {
-    const { judgements } = scene().add('merged', { beta: 5, lambda: 0.5 }, [0.51, 0.705]);
-    const curves = [{ beta: 0, kl: falling() }];
-    const options = () => ({ random: new Random(7), teacherScale: 2 });
-    const both = judge(judgements, curves, options());
-    expect(both.claims).toEqual(judgeClaims(judgements, options()));
-    expect(both.failureSigns).toEqual(findFailureSigns(judgements, curves, options()));
-    expect(JSON.parse(JSON.stringify(both))).toEqual(both);
-  });
-
+describe('what points are refused', () => {
   it('refuses points judged on different prompts, none at all, and a bad margin', () => {
     const options = { random: new Random(1), teacherScale: 2 };
     const { judgements } = scene();

@@ -1,10 +1,10 @@
 import { linearRegression } from 'simple-statistics';
 import { ValueError } from '../errors.ts';
 import type { BootstrapOptions } from './bootstrap.ts';
-import { type ClaimOptions, claimsOf, withoutReward } from './claims.ts';
+import { withoutReward } from './claims.ts';
 import { Judgements, type PointJudgement } from './judgement.ts';
-import { mergeEnds } from './merge-line.ts';
-import type { Claim, FailureSign } from './types.ts';
+import { type AboveLowerEnd, aboveLowerEnd, wholeMergePaths } from './merge-path.ts';
+import type { FailureSign } from './types.ts';
 
 /** The divergence from the guided teacher while one model was distilled. */
 export interface DistillationCurve {
@@ -23,18 +23,6 @@ export interface FailureOptions extends BootstrapOptions {
 const FLAT = 0.05;
 
 /**
- * Claims and failure signs over one shared set of resamples; see {@link judgeClaims} and {@link findFailureSigns}.
- */
-export function judge(
-  judgements: readonly PointJudgement[],
-  curves: readonly DistillationCurve[],
-  options: ClaimOptions,
-): { claims: Claim[]; failureSigns: FailureSign[] } {
-  const judged = new Judgements(judgements, options);
-  return { claims: claimsOf(judged, options), failureSigns: signsOf(judged, curves, options.teacherScale) };
-}
-
-/**
  * Looks for the three known ways in which the method fails without an error. Every sign is reported; its figure
  * `checked` is 0 when the points or curves that it needs are missing.
  *
@@ -49,10 +37,11 @@ export function findFailureSigns(
   curves: readonly DistillationCurve[],
   options: FailureOptions,
 ): FailureSign[] {
-  return signsOf(new Judgements(judgements, options), curves, options.teacherScale);
+  return failureSignsOf(new Judgements(judgements, options), curves, options.teacherScale);
 }
 
-function signsOf(judged: Judgements, curves: readonly DistillationCurve[], scale: number): FailureSign[] {
+/** As {@link findFailureSigns}, on judgements that are resampled already. */
+export function failureSignsOf(judged: Judgements, curves: readonly DistillationCurve[], scale: number): FailureSign[] {
   return [signOfNoTake(judged, curves, scale), signOfHacking(judged), signOfBarrier(judged)];
 }
 
@@ -119,18 +108,11 @@ function signOfHacking(judged: Judgements): FailureSign {
 function signOfBarrier(judged: Judgements): FailureSign {
   const sign = 'A barrier on the merge path: quality at some λ lies below both ends';
   const merges: PointJudgement[] = [];
-  const depths: { value: number; high: number }[] = [];
-  for (const [beta, inner] of judged.mergePaths()) {
-    const ends = mergeEnds(judged, beta);
-    if (ends === null) continue;
-    for (const merged of inner) {
-      const gaps = [ends.quality, ends.diverse].map((end) => judged.difference('quality', merged, end));
+  const depths: AboveLowerEnd[] = [];
+  for (const path of wholeMergePaths(judged)) {
+    for (const merged of path.inner) {
       merges.push(merged);
-      // Below both ends is below the lower one, and shown only where both intervals say so.
-      depths.push({
-        value: Math.max(...gaps.map(({ value }) => value)),
-        high: Math.max(...gaps.map(({ interval }) => interval[1])),
-      });
+      depths.push(aboveLowerEnd(judged, merged, path));
     }
   }
   if (merges.length === 0) return unchecked(sign);

@@ -16,11 +16,12 @@ export type MeanOf = (judgement: PointJudgement, measure: Measure) => number;
 const MEASURES: readonly Measure[] = ['quality', 'diversity', 'independentDiversity'];
 
 /** A family's plain points have only these parameters: no other strategy on top. */
-const PLAIN: Partial<Record<Family, readonly (keyof PointParameters)[]>> = {
+const PLAIN = {
   guidance: ['scale'],
   distilled: ['beta'],
   merged: ['beta', 'lambda'],
-};
+  'off-policy': ['beta'],
+} satisfies Partial<Record<Family, readonly (keyof PointParameters)[]>>;
 
 /**
  * All judgements over one shared set of resampled prompts, so that any comparison between points is paired.
@@ -60,8 +61,8 @@ export class Judgements {
   }
 
   /** The points of a family without another strategy on top. */
-  plain(family: 'guidance' | 'distilled' | 'merged'): PointJudgement[] {
-    const needed = PLAIN[family]!;
+  plain(family: keyof typeof PLAIN): PointJudgement[] {
+    const needed: readonly (keyof PointParameters)[] = PLAIN[family];
     return this.all.filter(({ point: { family: own, parameters } }) => {
       const given = (Object.keys(parameters) as (keyof PointParameters)[]).filter((k) => parameters[k] !== undefined);
       return own === family && given.length === needed.length && needed.every((key) => given.includes(key));

@@ -1,4 +1,5 @@
 import type { Judgements, PointJudgement } from './judgement.ts';
+import { mergeEnds } from './merge-path.ts';
 import type { Claim } from './types.ts';
 import { difference, list, untested } from './wording.ts';
 
@@ -61,15 +62,4 @@ export function claimMergesOnLine(judged: Judgements): Claim {
         ? `None is shown to lie below it; ${above.length} of ${merges.length} are shown to lie above.`
         : `Shown to lie below it: ${list(below)}.`),
   };
-}
-
-/** The ends of a merge path: the models distilled with β = 0 and with the path's own β; null if one is missing. */
-export function mergeEnds(
-  judged: Judgements,
-  beta: number,
-): { quality: PointJudgement; diverse: PointJudgement } | null {
-  const distilled = judged.distilled();
-  const quality = distilled.find(({ point }) => point.parameters.beta === 0);
-  const diverse = distilled.find(({ point }) => point.parameters.beta === beta);
-  return quality === undefined || diverse === undefined ? null : { quality, diverse };
 }

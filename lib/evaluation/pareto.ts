@@ -40,7 +40,8 @@ export function paretoFront<T>(points: readonly T[], axes?: ParetoAxes<T>): T[] 
   return front;
 }
 
-const QUALITY_AND_DIVERSITY: ParetoAxes<{ quality: number; diversity: number }> = {
+/** Diversity is x, quality y. */
+export const QUALITY_AND_DIVERSITY: ParetoAxes<{ quality: number; diversity: number }> = {
   x: (point) => point.diversity,
   y: (point) => point.quality,
 };

@@ -1,5 +1,5 @@
 import type { LanguageModel } from '../models/language-model.ts';
-import type { Generator } from './evaluate.ts';
+import type { Generator } from './generate.ts';
 
 /** Values of the inference-time strategies to judge, each on its own. */
 export interface Sweep {
@@ -10,6 +10,9 @@ export interface Sweep {
   topPs: readonly number[];
 }
 
+/** Those that are put on top of a trained model, in one pass per token. */
+export type TrainedSweep = Omit<Sweep, 'scales'>;
+
 /** The strategies that a base model is judged under by default. */
 export const BASE_SWEEP: Sweep = {
   scales: [1.25, 1.5, 2, 3, 4],
@@ -19,11 +22,20 @@ export const BASE_SWEEP: Sweep = {
 };
 
 /** The strategies put on top of a trained model by default; guidance is what it was trained to do without. */
-export const TRAINED_SWEEP: Omit<Sweep, 'scales'> = { temperatures: [0.85], topKs: [], topPs: [0.9] };
+export const TRAINED_SWEEP: TrainedSweep = { temperatures: [0.7, 0.85], topKs: [4], topPs: [0.8, 0.9] };
 
-/** A base model plain, and under every strategy of the sweep. `noPrompt` is guidance's negative prompt. */
-export function baseGenerators(model: LanguageModel, noPrompt: Int32Array, sweep: Sweep = BASE_SWEEP): Generator[] {
-  const { scales, temperatures, topKs, topPs } = sweep;
+/**
+ * A base model plain, and under every strategy of the sweep.
+ *
+ * @param noPrompt guidance's negative prompt
+ * @param sweep what is left out is that of {@link BASE_SWEEP}; empty for none
+ */
+export function baseGenerators(
+  model: LanguageModel,
+  noPrompt: Int32Array,
+  sweep: Partial<Sweep> = BASE_SWEEP,
+): Generator[] {
+  const { scales, temperatures, topKs, topPs } = { ...BASE_SWEEP, ...sweep };
   return [
     { name: 'base', family: 'base', parameters: {}, model, sampling: {} },
     ...scales.map((scale): Generator => {
@@ -43,8 +55,16 @@ export function baseGenerators(model: LanguageModel, noPrompt: Int32Array, sweep
   ];
 }
 
-/** A trained model plain, and with every strategy of the sweep on top. */
-export function trainedGenerators(plain: Omit<Generator, 'sampling'>, sweep = TRAINED_SWEEP): Generator[] {
+/**
+ * A trained model plain, and with every strategy of the sweep on top: distilled, merged or off-policy.
+ *
+ * @param sweep what is left out is that of {@link TRAINED_SWEEP}; empty for none
+ */
+export function trainedGenerators(
+  plain: Omit<Generator, 'sampling'>,
+  sweep: Partial<TrainedSweep> = TRAINED_SWEEP,
+): Generator[] {
+  const { temperatures, topKs, topPs } = { ...TRAINED_SWEEP, ...sweep };
   const onTop = (name: string, own: { temperature?: number; topK?: number; topP?: number }): Generator => ({
     ...plain,
     name: `${plain.name} + ${name}`,
@@ -53,8 +73,8 @@ export function trainedGenerators(plain: Omit<Generator, 'sampling'>, sweep = TR
   });
   return [
     { ...plain, sampling: {} },
-    ...sweep.temperatures.map((temperature) => onTop(`temperature ${temperature}`, { temperature })),
-    ...sweep.topKs.map((topK) => onTop(`top-k ${topK}`, { topK })),
-    ...sweep.topPs.map((topP) => onTop(`nucleus ${topP}`, { topP })),
+    ...temperatures.map((temperature) => onTop(`temperature ${temperature}`, { temperature })),
+    ...topKs.map((topK) => onTop(`top-k ${topK}`, { topK })),
+    ...topPs.map((topP) => onTop(`nucleus ${topP}`, { topP })),
   ];
 }

@@ -1,5 +1,8 @@
-/** The families of points on the front. */
-export type Family = 'base' | 'guidance' | 'temperature' | 'top-k' | 'nucleus' | 'distilled' | 'merged';
+/**
+ * The families of points on the front. 'off-policy' models were distilled on the teacher's rollouts: they are there to be
+ * compared with 'distilled' ones, and no claim of the method is about them.
+ */
+export type Family = 'base' | 'guidance' | 'temperature' | 'top-k' | 'nucleus' | 'distilled' | 'merged' | 'off-policy';
 
 /** Parameters of a point: only those that apply and that differ from the base's sampling. */
 export interface PointParameters {
@@ -22,7 +25,7 @@ export interface Point {
   name: string;
   family: Family;
   parameters: PointParameters;
-  /** Share of valid generations, in [0, 1]. */
+  /** The mean of what the judge says: of a rule the share of valid generations, in [0, 1]; else see `Report.quality`. */
   quality: number;
   /** Mean pairwise 1 − cosine of the embeddings of one prompt's generations, averaged over prompts. */
   diversity: number;
@@ -30,6 +33,8 @@ export interface Point {
   independentDiversity: number;
   /** Distinct valid generations per prompt. */
   distinctValid: number;
+  /** Means of further figures over all generations, by name; see `Report.measures`. */
+  measures?: Record<string, number>;
   /** Forward passes of one row for each generated token: 1, or 2 under guidance. */
   passesPerToken: number;
   tokensPerSecond: number;
@@ -50,6 +55,46 @@ export interface FailureSign {
   figures: Record<string, number | number[]>;
 }
 
+/** The part of the plane of diversity (x) and quality (y) that points dominate. */
+export interface Hypervolume {
+  /** Whose points; 'all' for every point. */
+  family: Family | 'all';
+  /** The area of the union of the rectangles from the origin to each point; what is below 0 counts as 0. */
+  value: number;
+  /** Bootstrap 95 % interval over prompts. */
+  interval: Interval;
+  /** How many points. */
+  points: number;
+}
+
+/** Quality and diversity along a merge path: parallel arrays by rising λ, both ends included. */
+export interface MergePathCurve {
+  /** Diversity weight β of the diverse end, λ = 1; that of the other is 0. */
+  beta: number;
+  lambda: number[];
+  quality: number[];
+  diversity: number[];
+  /** Bootstrap 95 % intervals over prompts. */
+  interval: { quality: Interval[]; diversity: Interval[] };
+  /** Where the path is lowest between its ends. */
+  barrier: {
+    /** Whether that merge is shown to have less quality than both ends. */
+    seen: boolean;
+    lambda: number;
+    /** The quality of the lower end, minus the merge's; below 0 where every merge is better than the lower end. */
+    depth: number;
+    interval: Interval;
+  };
+}
+
+/** How well an embedder finds the other view of a held-out item. */
+export interface RetrievalFigures {
+  /** Share of the items whose other view is nearest. */
+  retrievalAt1: number;
+  /** Among how many. */
+  candidates: number;
+}
+
 /** The content of `report.json`. */
 export interface Report {
   schema: 1;
@@ -62,7 +107,20 @@ export interface Report {
   front: string[];
   claims: Claim[];
   failureSigns: FailureSign[];
-  embedder: { retrievalAt1: number; candidates: number };
+  /** Of the embedder that the models were rewarded by. */
+  embedder: RetrievalFigures;
+  /** What quality is; absent: the share of valid answers. */
+  quality?: { name: string; meaning: string };
+  /** What the further measures of the points are, by name. */
+  measures?: Record<string, string>;
+  hypervolumes?: Hypervolume[];
+  mergePaths?: MergePathCurve[];
+  /** Every embedder, and whether models were rewarded by it. */
+  embedders?: ({ name: string; role: 'rewarded' | 'independent' } & RetrievalFigures)[];
+  /** How well the model that scores adherence finds a held-out generation's prompt. */
+  adherence?: RetrievalFigures;
+  /** Points that differ only in who wrote the rollouts they were distilled on. */
+  rollouts?: { source: 'student' | 'teacher'; point: string }[];
   /** Wall-clock seconds per stage. */
   seconds: Record<string, number>;
   /** Plain remarks that a reader must not miss, such as that captions were corrupted on purpose. */

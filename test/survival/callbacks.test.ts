@@ -35,7 +35,7 @@ const SETTING = `
   const trainerWith = (embedder) => new Trainer({
     student: base.clone(), teacher: { model: base }, diversity: { embedder, weight: 1 },
     samplesPerPrompt: 2, promptsPerStep: 2, maxTokens: 5, optimizer: { learningRate: 1e-3 } });
-  const judge = { quality: () => 1, distance: () => 0, identity: () => '' };
+  const judge = { quality: (_, own) => own.map(() => 1), valid: () => true, distance: () => 0, identity: () => '' };
   const generator = { name: 'base', family: 'base', parameters: {}, model: base, sampling: {} };
   const judging = { prompts, maxTokens: 5, samplesPerPrompt: 2, timingRounds: 1, embedder: steady, judge };
 `;
@@ -72,7 +72,12 @@ describe('an error thrown by a callback', () => {
   it('of progress or of a judge ends an evaluation, and nothing stays in use', async () => {
     const model = new TransformerLM(CONFIG, { seed: 1 });
     const generator = { name: 'base', family: 'base' as const, parameters: {}, model, sampling: {} };
-    const judge = { quality: () => 1, distance: () => 0, identity: () => '' };
+    const judge = {
+      quality: (_: number, own: readonly Int32Array[]) => own.map(() => 1),
+      valid: () => true,
+      distance: () => 0,
+      identity: () => '',
+    };
     const options = { prompts, maxTokens: 5, samplesPerPrompt: 2, timingRounds: 1, embedder: steady, judge };
     await evaluate([generator], options);
     await cpu.synchronize();

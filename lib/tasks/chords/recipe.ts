@@ -3,7 +3,6 @@ import { ContrastiveTrainer } from '../../embedders/contrastive-trainer.ts';
 import { type Embedder, EncoderEmbedder, embedOnHost } from '../../embedders/embedder.ts';
 import { retrievalAt1 } from '../../embedders/retrieval.ts';
 import type { Judge } from '../../evaluation/evaluate.ts';
-import type { LanguageModel } from '../../models/language-model.ts';
 import { SequenceEncoder } from '../../models/sequence-encoder.ts';
 import { type Placement, TransformerLM } from '../../models/transformer-lm.ts';
 import { Random } from '../../random.ts';
@@ -165,8 +164,10 @@ export function distillationTrainer(
 /** What the evaluation asks of the chord task. */
 export function chordJudge(task: ChordTask, prompts: readonly ChordPrompt[]): Judge {
   const frets = (p: number, tokens: Int32Array): number[] => task.toFrets(prompts[p] as ChordPrompt, tokens);
+  const valid = (p: number, tokens: Int32Array) => task.isValid(prompts[p] as ChordPrompt, frets(p, tokens));
   return {
-    quality: (p, tokens) => (task.isValid(prompts[p] as ChordPrompt, frets(p, tokens)) ? 1 : 0),
+    quality: (p, generations) => generations.map((tokens) => (valid(p, tokens) ? 1 : 0)),
+    valid,
     distance: (p, a, b) => task.stringDifference(frets(p, a), frets(p, b)),
     identity: (p, tokens) => frets(p, tokens).join(' '),
   };
@@ -184,11 +185,4 @@ export async function chordRetrieval(
   const [queries, targets] = [await embedOnHost(embedder, views), await embedOnHost(embedder, candidates)];
   const share = retrievalAt1(queries, targets, embedder.dimensions);
   return { retrievalAt1: share, candidates: candidates.length };
-}
-
-/** Models of one experiment. */
-export interface ChordModels {
-  base: LanguageModel;
-  distilled: readonly { beta: number; model: LanguageModel }[];
-  merged: readonly { beta: number; lambda: number; model: LanguageModel }[];
 }
