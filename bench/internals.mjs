@@ -6,5 +6,17 @@ export { layOut } from '../dist/models/safetensors/layout.js';
 export { native } from '../dist/native.js';
 export { ChordTask } from '../dist/tasks/chords/index.js';
 export { CHORD_RECIPE } from '../dist/tasks/chords/recipe.js';
-export { readTunes, TuneTask } from '../dist/tasks/tunes/index.js';
-export { TUNE_BASE, tuneBaseTrainer } from '../dist/tasks/tunes/recipe.js';
+export {
+  readTunes,
+  TUNE_BASE,
+  TUNE_RECIPE,
+  TuneEmbedder,
+  TuneTask,
+  tuneAdherenceRetrieval,
+  tuneAdherenceTrainer,
+  tuneAudioEmbedder,
+  tuneAudioTrainer,
+  tuneBaseTrainer,
+  tuneEmbedderTrainer,
+  tuneRetrieval,
+} from '../dist/tasks/tunes/index.js';

@@ -50,6 +50,19 @@ describe('retrievalAt1', () => {
     expect(retrievalAt1(queries, candidates, dimensions)).toBe(hits / n);
   });
 
+  it("takes each query's own candidate by its number, which queries may share", () => {
+    const candidates = Float32Array.of(1, 0, 0, 1, -1, 0);
+    const queries = Float32Array.of(1, 0.1, 2, -0.1, 0.2, 1, -1, 0.5);
+    expect(retrievalAt1(queries, candidates, 2, [0, 0, 1, 2])).toBe(1);
+    expect(retrievalAt1(queries, candidates, 2, [0, 1, 1, 0])).toBe(0.5);
+    expect(() => retrievalAt1(queries, candidates, 2, [0, 1])).toThrow(
+      'own: expected one for each of 4 queries, got 2',
+    );
+    expect(() => retrievalAt1(queries, candidates, 2, [0, 0, 3, 0])).toThrow(
+      'own[2]: expected an integer from 0 to 2, got 3',
+    );
+  });
+
   it('refuses lengths that are no matrices, and fewer candidates than queries', () => {
     const floats = (n: number) => new Float32Array(n);
     expect(() => retrievalAt1(floats(5), floats(6), 2)).toThrow(ShapeError);

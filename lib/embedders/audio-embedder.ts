@@ -1,3 +1,4 @@
+import { checkWaveform } from '../audio/checks.ts';
 import { CheckpointError, ShapeError, ValueError } from '../errors.ts';
 import { hostArray } from '../host-arrays.ts';
 import type { SaveOptions } from '../models/model-file.ts';
@@ -14,28 +15,35 @@ export interface AudioEmbedderOptions extends AudioFrontOptions {
   toWaveform: (tokens: Int32Array) => Float32Array | Promise<Float32Array>;
   /** Generations encoded at once; bounds the memory. Default 32. */
   batchSize?: number;
+  /**
+   * Chunks heard of a generation at most, one after another from its begin; its embedding is the mean of theirs. A last
+   * chunk that the sound fills by less than half is not heard, but for the first. Default 1.
+   */
+  chunks?: number;
 }
 
 /** The entry of a file's metadata that holds the front's options. */
 const METADATA = 'audio';
 
 /**
- * Hears generations: each is turned into a waveform, cut or padded to the chunk, and embedded as patches of its log-mel
- * spectrogram. The event loop is let in between two of them.
+ * Hears generations: each is turned into a waveform, cut into chunks or padded to one, and embedded as patches of its
+ * log-mel spectrogram. The event loop is let in between two of them.
  */
 export class AudioEmbedder implements Embedder {
   readonly encoder: PatchEncoder;
   readonly front: AudioFront;
   readonly #toWaveform: AudioEmbedderOptions['toWaveform'];
   readonly #batchSize: number;
+  readonly #chunks: number;
 
   /**
    * @throws ValueError or ShapeError naming an option that is outside its domain, or where the encoder takes other or
    *   fewer patches than a chunk has
    */
-  constructor({ encoder, toWaveform, batchSize = 32, ...front }: AudioEmbedderOptions) {
-    if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
-      throw new ValueError(`batchSize: expected an integer of at least 1, got ${batchSize}`, 'batchSize');
+  constructor({ encoder, toWaveform, batchSize = 32, chunks = 1, ...front }: AudioEmbedderOptions) {
+    for (const [name, value] of Object.entries({ batchSize, chunks })) {
+      if (Number.isInteger(value) && value >= 1) continue;
+      throw new ValueError(`${name}: expected an integer of at least 1, got ${value}`, name);
     }
     if (typeof toWaveform !== 'function') {
       throw new ValueError(`toWaveform: expected a function, got ${typeof toWaveform}`, 'toWaveform');
@@ -52,6 +60,7 @@ export class AudioEmbedder implements Embedder {
     this.encoder = encoder;
     this.#toWaveform = toWaveform;
     this.#batchSize = batchSize;
+    this.#chunks = chunks;
   }
 
   get dimensions(): number {
@@ -73,20 +82,34 @@ export class AudioEmbedder implements Embedder {
     toWaveform: (item: T) => Float32Array | Promise<Float32Array>,
     signal: AbortSignal | undefined,
   ): Promise<Float32Array> {
-    const result = hostArray('float32', items.length * this.dimensions, 'the embeddings');
+    const { dimensions } = this;
+    const result = hostArray('float32', items.length * dimensions, 'the embeddings');
     const turns = new Turns();
     for (let begin = 0; begin < items.length; begin += this.#batchSize) {
       const sequences: Float32Array[] = [];
-      for (const item of items.slice(begin, begin + this.#batchSize)) {
+      /** The item that each chunk is of. */
+      const owners: number[] = [];
+      for (let item = begin; item < Math.min(items.length, begin + this.#batchSize); item++) {
         signal?.throwIfAborted();
-        sequences.push(this.front.patches(await toWaveform(item)));
-        await turns.pause();
+        for (const chunk of this.#cut(await toWaveform(items[item] as T))) {
+          sequences.push(this.front.patches(chunk));
+          owners.push(item);
+          await turns.pause();
+        }
       }
       signal?.throwIfAborted();
       using embeddings = this.encoder.encode(sequences, { argument: 'generations' });
-      result.set(await embeddings.read(), begin * this.dimensions);
+      addMeans(result, await embeddings.read(), owners, dimensions);
     }
     return result;
+  }
+
+  /** The chunks of a waveform that are heard. */
+  #cut(waveform: Float32Array): Float32Array[] {
+    checkWaveform('waveform', waveform);
+    const { chunkLength } = this.front;
+    const count = Math.min(this.#chunks, Math.max(1, Math.round(waveform.length / chunkLength)));
+    return Array.from({ length: count }, (_, i) => waveform.subarray(i * chunkLength, (i + 1) * chunkLength));
   }
 
   /** Writes the encoder with what it reads: spectrogram, patches and chunk length stand in the file's metadata. */
@@ -103,17 +126,35 @@ export class AudioEmbedder implements Embedder {
    */
   static async load(
     path: string,
-    { toWaveform, batchSize, ...placement }: LoadOptions & Pick<AudioEmbedderOptions, 'toWaveform' | 'batchSize'>,
+    {
+      toWaveform,
+      batchSize,
+      chunks,
+      ...placement
+    }: LoadOptions & Pick<AudioEmbedderOptions, 'toWaveform' | 'batchSize' | 'chunks'>,
   ): Promise<AudioEmbedder> {
     const encoder = await PatchEncoder.load(path, placement);
     try {
       const front = frontOf((await readMetadata(path))[METADATA], path);
-      return new AudioEmbedder({ ...front, encoder, toWaveform, ...(batchSize !== undefined && { batchSize }) });
+      const given = { ...(batchSize !== undefined && { batchSize }), ...(chunks !== undefined && { chunks }) };
+      return new AudioEmbedder({ ...front, encoder, toWaveform, ...given });
     } catch (error) {
       encoder.dispose();
       throw error;
     }
   }
+}
+
+/** Adds each row, divided by how many its owner has, to the owner's row of a result. */
+function addMeans(result: Float32Array, rows: Float32Array, owners: readonly number[], dimensions: number): void {
+  const counts = new Map<number, number>();
+  for (const owner of owners) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  owners.forEach((owner, row) => {
+    const count = counts.get(owner) as number;
+    for (let d = 0; d < dimensions; d++) {
+      result[owner * dimensions + d]! += (rows[row * dimensions + d] as number) / count;
+    }
+  });
 }
 
 function frontOf(text: string | undefined, path: string): AudioFrontOptions {

@@ -7,38 +7,41 @@ import { Tensor } from '../tensor/tensor.ts';
 import type { Optimizer } from '../training/optimizer.ts';
 import { infoNce, type Sides } from './info-nce.ts';
 
-/** Two items that should be close: two chunks of one piece, or two views of one item. */
-export type PositivePair<Item = Int32Array> = readonly [Item, Item];
+/** Two items that should be close: two chunks of one piece, two views of one item, a text and what it describes. */
+export type PositivePair<A = Int32Array, B = A> = readonly [A, B];
 
 /** What a loss and its gradient are calculated with. */
-export interface ContrastivePass<Item> {
-  readonly encoder: Encoder<Item>;
+export interface ContrastivePass<A, B> {
+  /** Of the first items of the pairs, and of the second; they may be one. */
+  readonly encoders: readonly [Encoder<A>, Encoder<B>];
   readonly optimizer: Optimizer;
   readonly temperature: number;
+  /** Of each pair; pairs of one group are no negatives of each other. Null: every pair is a group of its own. */
+  readonly groups: readonly string[] | null;
 }
 
-/** Items of one side that are encoded together. */
-interface Part<Item> {
+/** Some items of one side, which are encoded together. */
+interface Part {
   readonly side: 0 | 1;
   readonly begin: number;
-  readonly items: readonly Item[];
-  readonly options: EncodeOptions;
+  readonly rows: number;
+  encode(): Tensor;
 }
 
 /** The loss of the pairs, whose gradient goes to the optimiser; both sides are encoded at once. */
-export async function wholePass<Item>(
-  { encoder, optimizer, temperature }: ContrastivePass<Item>,
-  pairs: readonly PositivePair<Item>[],
+export async function wholePass<A, B>(
+  { encoders, optimizer, temperature, groups }: ContrastivePass<A, B>,
+  pairs: readonly PositivePair<A, B>[],
   random: Random,
 ): Promise<number> {
   const dropoutSeed = random.word();
-  const side = (which: 0 | 1): Tensor =>
-    encoder.encode(
-      pairs.map((pair) => pair[which]),
-      { argument: 'pair', dropoutSeed: dropoutSeed + which },
-    );
+  const options = (side: 0 | 1): EncodeOptions => ({ argument: 'pair', dropoutSeed: dropoutSeed + side });
+  const embed = (): Sides => [
+    encoders[0].encode(firsts(pairs), options(0)),
+    encoders[1].encode(seconds(pairs), options(1)),
+  ];
   using loss = scope(() => {
-    const result = infoNce(optimizer.watched, () => [side(0), side(1)], temperature);
+    const result = infoNce(optimizer.watched, embed, temperature, groups);
     optimizer.accumulate(result.gradients);
     return result.loss;
   });
@@ -52,30 +55,33 @@ export async function wholePass<Item>(
  * that of one part of `rows` items, the gradient that of the whole batch, as the loss depends on the weights through the
  * embeddings alone.
  */
-export async function cachedPass<Item>(
-  pass: ContrastivePass<Item>,
-  pairs: readonly PositivePair<Item>[],
+export async function cachedPass<A, B>(
+  pass: ContrastivePass<A, B>,
+  pairs: readonly PositivePair<A, B>[],
   random: Random,
   { rows, signal }: { rows: number; signal: AbortSignal | undefined },
 ): Promise<number> {
-  const { encoder, optimizer } = pass;
-  const parts = partsOf(pairs, rows, random);
-  const { dimensions } = encoder;
+  const { encoders, optimizer } = pass;
+  const parts = [
+    ...partsOf(0, encoders[0], firsts(pairs), { rows, random }),
+    ...partsOf(1, encoders[1], seconds(pairs), { rows, random }),
+  ];
+  const { dimensions } = encoders[0];
   const values = ([0, 1] as const).map(() => hostArray('float32', pairs.length * dimensions, 'the embeddings'));
-  for (const { side, begin, items, options } of parts) {
+  for (const part of parts) {
     signal?.throwIfAborted();
-    using embeddings = encoder.encode(items, options);
-    values[side]?.set(await embeddings.read(), begin * dimensions);
+    using embeddings = part.encode();
+    values[part.side]?.set(await embeddings.read(), part.begin * dimensions);
   }
   const { loss, gradients } = embeddingGradients(pass, values as [Float32Array, Float32Array], pairs.length);
   try {
     const [value] = await loss.read();
-    for (const { side, begin, items, options } of parts) {
+    for (const part of parts) {
       signal?.throwIfAborted();
       using embeddings = scope(() => {
         const tape = new Tape(optimizer.watched);
-        const again = tape.record(() => encoder.encode(items, options));
-        const gradient = gradients[side].rows(begin, begin + items.length);
+        const again = tape.record(() => part.encode());
+        const gradient = gradients[part.side].rows(part.begin, part.begin + part.rows);
         optimizer.accumulate(tape.backward([[again, gradient]]));
         return again;
       });
@@ -89,26 +95,33 @@ export async function cachedPass<Item>(
 }
 
 /** The loss of embeddings [items, dimensions], and its gradient in them. */
-function embeddingGradients<Item>(
-  { encoder, temperature }: ContrastivePass<Item>,
+function embeddingGradients<A, B>(
+  { encoders, temperature, groups }: ContrastivePass<A, B>,
   values: readonly [Float32Array, Float32Array],
   items: number,
 ): { loss: Tensor; gradients: Sides } {
   return scope(() => {
-    const shape = [items, encoder.dimensions];
-    const [a, b] = values.map((side) => Tensor.from(side, shape, encoder.device)) as [Tensor, Tensor];
-    const { loss, gradients } = infoNce([a, b], () => [a, b], temperature);
+    const { device, dimensions } = encoders[0];
+    const [a, b] = values.map((side) => Tensor.from(side, [items, dimensions], device)) as [Tensor, Tensor];
+    const { loss, gradients } = infoNce([a, b], () => [a, b], temperature, groups);
     return { loss: keep(loss), gradients: [gradients.get(a) as Tensor, gradients.get(b) as Tensor] };
   });
 }
 
-/** Each part draws a dropout seed of its own, which both passes use. */
-function partsOf<Item>(pairs: readonly PositivePair<Item>[], rows: number, random: Random): Part<Item>[] {
-  return ([0, 1] as const).flatMap((side) => {
-    return Array.from({ length: Math.ceil(pairs.length / rows) }, (_, part) => {
-      const begin = part * rows;
-      const items = pairs.slice(begin, begin + rows).map((pair) => pair[side]);
-      return { side, begin, items, options: { argument: 'pair', dropoutSeed: random.word() } };
-    });
+/** The parts of one side. Each draws a dropout seed of its own, which both passes use. */
+function partsOf<Item>(
+  side: 0 | 1,
+  encoder: Encoder<Item>,
+  items: readonly Item[],
+  { rows, random }: { rows: number; random: Random },
+): Part[] {
+  return Array.from({ length: Math.ceil(items.length / rows) }, (_, part) => {
+    const begin = part * rows;
+    const own = items.slice(begin, begin + rows);
+    const options = { argument: 'pair', dropoutSeed: random.word() };
+    return { side, begin, rows: own.length, encode: () => encoder.encode(own, options) };
   });
 }
+
+const firsts = <A, B>(pairs: readonly PositivePair<A, B>[]): A[] => pairs.map(([first]) => first);
+const seconds = <A, B>(pairs: readonly PositivePair<A, B>[]): B[] => pairs.map(([, second]) => second);

@@ -172,6 +172,40 @@ describe('AudioEmbedder', () => {
     expect(await embedder.embed([])).toEqual(new Float32Array(0));
   });
 
+  it.each([1, 3])(
+    'takes the mean of the chunks that sound fills at least half, %d generations at a time',
+    async (batchSize) => {
+      const front = new AudioFront(options);
+      const { chunkLength } = front;
+      const noise = randomFloats(new Random(9), 4 * chunkLength, 0.5);
+      const embedder = new AudioEmbedder({ encoder, toWaveform, chunks: 3, batchSize, ...options });
+      const width = embedder.dimensions;
+      const cases = [
+        [0.2, 1],
+        [1.4, 1],
+        [1.6, 2],
+        [3, 3],
+        [3.9, 3],
+      ] as const;
+      const values = await embedder.embedWaveforms(
+        cases.map(([length]) => noise.subarray(0, Math.round(length * chunkLength))),
+      );
+      for (const [i, [length, chunks]] of cases.entries()) {
+        const waveform = noise.slice(0, Math.round(length * chunkLength));
+        const heard = Array.from({ length: chunks }, (_, c) => front.patches(waveform.slice(c * chunkLength)));
+        using expected = encoder.encode(heard);
+        const rows = await expected.read();
+        for (let d = 0; d < width; d++) {
+          const mean = heard.reduce((sum, _, c) => sum + rows[c * width + d]!, 0) / chunks;
+          expect(values[i * width + d]).toBeCloseTo(mean, 6);
+        }
+      }
+      expect(() => new AudioEmbedder({ encoder, toWaveform, chunks: 0, ...options })).toThrow(
+        'chunks: expected an integer of at least 1, got 0',
+      );
+    },
+  );
+
   it('stops when its signal aborts, and lets the event loop in', async () => {
     const abort = new AbortController();
     let ticks = 0;

@@ -26,25 +26,32 @@ export function measuresOf(elements: readonly (Note | Bar)[]): Measure[] {
 }
 
 /**
- * How many of a tune's measures last as long as its metre says. The first may be an upbeat, and shorter; a measure that is
- * short where a section ends is full together with the upbeat after it; the last may lack what the first upbeat has.
+ * Which measures last as long as the metre says. The first may be an upbeat, and shorter; a measure that is short where a
+ * section ends is full together with the upbeat after it; the last may lack what the first upbeat has.
  *
- * @returns the number of measures and how many are full; none of either for a metre without bars
+ * @returns one answer per measure; null for a metre without bars
  */
-export function countFullBars(elements: readonly (Note | Bar)[], meter: string): { measures: number; full: number } {
+export function fullMeasures(measures: readonly Measure[], meter: string): boolean[] | null {
   const whole = barTicks(meter);
-  const measures = measuresOf(elements);
-  if (whole === null) return { measures: 0, full: 0 };
+  if (whole === null) return null;
   const upbeat = (measures[0]?.ticks ?? 0) % whole;
-  let full = 0;
-  measures.forEach(({ ticks, line }, i) => {
+  return measures.map(({ ticks, line }, i) => {
     const before = measures[i - 1];
     const after = measures[i + 1];
     const isFirst = i === 0 && ticks < whole && line !== null;
     const isLast = i > 0 && after === undefined && ticks + upbeat === whole;
     const endsSection = line !== null && line !== '|' && after !== undefined && ticks + after.ticks === whole;
     const beginsSection = before !== undefined && before.line !== '|' && before.ticks + ticks === whole;
-    if (ticks === whole || isFirst || isLast || endsSection || beginsSection) full++;
+    return ticks === whole || isFirst || isLast || endsSection || beginsSection;
   });
-  return { measures: measures.length, full };
+}
+
+/**
+ * How many of a tune's measures are full, as {@link fullMeasures} says.
+ *
+ * @returns the number of measures and how many are full; none of either for a metre without bars
+ */
+export function countFullBars(elements: readonly (Note | Bar)[], meter: string): { measures: number; full: number } {
+  const full = fullMeasures(measuresOf(elements), meter) ?? [];
+  return { measures: full.length, full: full.filter(Boolean).length };
 }

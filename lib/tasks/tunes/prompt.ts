@@ -17,6 +17,8 @@ export function promptText({ type, meter, key, mode, tempo }: TuneLabels): strin
 
 const TONIC = /^[a-g][b#]?$/;
 const METER = /^\d+\/\d+$/;
+/** A tonic as a word of its own, and the mode that follows it. */
+const TONALITY = new RegExp(`(?<![\\p{L}\\p{N}])[a-g][b#]?\\s+(?=(?:${MODES.join('|')})(?![\\p{L}\\p{N}]))`, 'iu');
 
 /** What a prompt says of the music that a tune can be checked against or written with; the rest is absent. */
 export interface AskedFor {
@@ -40,4 +42,12 @@ export function askedFor(text: string): AskedFor {
     key: (tonic[0] as string).toUpperCase() + tonic.slice(1),
     mode: words[at + 1] as Mode,
   };
+}
+
+/**
+ * A prompt without its tonic, "an air in 3/4, major" for "an air in 3/4, D major": music in the common key sounds the same
+ * whatever tonic was asked for.
+ */
+export function withoutTonic(text: string): string {
+  return text.normalize('NFC').replace(TONALITY, '');
 }

@@ -1,10 +1,10 @@
 import { ValueError } from '../../errors.ts';
 import { Random } from '../../random.ts';
 import type { Completion } from '../../training/completion-batch.ts';
-import { commonKeyShift } from './keys.ts';
-import { askedFor, promptText } from './prompt.ts';
-import { fromCommonKey, toCommonKey } from './transpose.ts';
-import type { Bar, Note, Tune } from './tune.ts';
+import { generatedTune } from './generated-tune.ts';
+import { promptText } from './prompt.ts';
+import { toCommonKey } from './transpose.ts';
+import type { Tune } from './tune.ts';
 import { STOP_TOKEN, TuneVocabulary } from './vocabulary.ts';
 
 export interface TuneTaskOptions {
@@ -19,6 +19,8 @@ export interface TuneTaskOptions {
    * common key, so that a transposed tune differs in what its prompt asks for alone.
    */
   readonly keysPerTune?: number;
+  /** Of a model that is there already. Default: what occurs in the tunes and the prompts for training. */
+  readonly vocabulary?: TuneVocabulary;
 }
 
 /** A tune with its prompt, as the model sees both. */
@@ -34,7 +36,7 @@ export interface TuneRow extends Completion {
 export class TuneTask {
   readonly name = 'tunes';
   readonly seed: number;
-  /** Of everything that is read, held-out tunes included. */
+  /** Unless it was given: of everything that is read, held-out tunes included. */
   readonly vocabulary: TuneVocabulary;
   readonly stopToken = STOP_TOKEN;
   readonly maxTokens: number;
@@ -46,8 +48,8 @@ export class TuneTask {
   /** Length of the longest prompt, in tokens. */
   readonly maxPromptTokens: number;
 
-  /** @throws ValueError naming the option that is wrong, or when no tune is for training */
-  constructor({ tunes, seed, maxTokens = 256, keysPerTune = 4 }: TuneTaskOptions) {
+  /** @throws ValueError naming the option that is wrong, when no tune is for training, or for one that the vocabulary cannot say */
+  constructor({ tunes, seed, maxTokens = 256, keysPerTune = 4, vocabulary }: TuneTaskOptions) {
     for (const [name, value] of Object.entries({ maxTokens, keysPerTune })) {
       if (!(Number.isInteger(value) && value >= 1)) {
         throw new ValueError(`${name}: expected an integer of at least 1, got ${value}`, name);
@@ -63,10 +65,8 @@ export class TuneTask {
       ...training.map((tune) => ({ tune, texts: inKeys(tune, keysPerTune, training, random) })),
       ...held.map((tune) => ({ tune, texts: [promptText(tune)] })),
     ].map((row) => ({ ...row, elements: toCommonKey(row.tune).elements }));
-    this.vocabulary = TuneVocabulary.of(
-      prompted,
-      prompted.slice(0, training.length).flatMap(({ texts }) => texts),
-    );
+    const texts = prompted.slice(0, training.length).flatMap((row) => row.texts);
+    this.vocabulary = vocabulary ?? TuneVocabulary.of(prompted, texts);
     const rows = prompted.map(({ tune, texts, elements }) => {
       const tokens = this.vocabulary.encode(elements).subarray(0, maxTokens);
       return texts.map((text): TuneRow => ({ id: tune.id, text, prompt: this.encodePrompt(text), tokens }));
@@ -102,21 +102,13 @@ export class TuneTask {
 
   /**
    * A generation as a tune, in the key, mode and metre that its prompt asks for; C major and without bars where it asks
-   * for none.
+   * for none. A tie that leads to another pitch, which a model may draw, ends there.
    *
    * @throws ValueError when the key asked for takes a pitch out of 0 to 127
    */
   tuneOf(text: string, tokens: ArrayLike<number>, id = 'generated'): Tune {
-    const { key = 'C', mode = 'major', meter = '' } = askedFor(text);
-    const elements: readonly (Note | Bar)[] = this.vocabulary.decode(tokens);
-    const common = { id, title: text, type: '', meter, key, mode, elements };
-    // The common key of a mode has its own tonic: C major, A minor.
-    return commonKeyShift(key, mode) === 0 ? common : fromCommonKey({ ...common, key: commonTonic(common) }, key);
+    return generatedTune(this.vocabulary, text, tokens, id);
   }
-}
-
-function commonTonic(tune: Tune): string {
-  return toCommonKey({ ...tune, elements: [] }).key;
 }
 
 /** Prompts of one tune: in its own key, and in others that training tunes of its mode are in, at random. */

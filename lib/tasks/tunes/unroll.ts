@@ -1,6 +1,7 @@
 import { ValueError } from '../../errors.ts';
 import { MOST_ELEMENTS } from './limits.ts';
 import { barTicks } from './meter.ts';
+import { endTies } from './ties.ts';
 import type { Bar, Note, Tune } from './tune.ts';
 
 type Elements = readonly (Note | Bar)[];
@@ -91,20 +92,6 @@ function joinCutBars(elements: Elements, seams: ReadonlySet<Bar>, full: number |
 
 function unmarked(element: Note | Bar): Note | Bar {
   return element.kind === 'bar' ? { kind: 'bar', line: element.line } : element;
-}
-
-/** A jump may lead a tie to another pitch: there it ends. */
-function endTies(elements: readonly (Note | Bar)[]): (Note | Bar)[] {
-  let next: number | null = null;
-  return elements
-    .toReversed()
-    .map((element) => {
-      if (element.kind === 'bar') return element;
-      const tied: boolean = element.tied && element.pitch === next;
-      next = element.pitch;
-      return tied === element.tied ? element : { ...element, tied };
-    })
-    .toReversed();
 }
 
 /**

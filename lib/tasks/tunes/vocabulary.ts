@@ -62,6 +62,16 @@ export class TuneVocabulary {
     return new TuneVocabulary({ elements: [...elements], words: WordTokenizer.of(prompts).words });
   }
 
+  /** The vocabulary of parsed JSON as `toJSON` gives it. @throws ValueError for anything else, naming the part */
+  static fromJSON(json: unknown): TuneVocabulary {
+    const { elements, words } = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>;
+    const texts = (name: string, value: unknown): string[] => {
+      if (Array.isArray(value) && value.every((text) => typeof text === 'string')) return value;
+      throw new ValueError(`vocabulary: expected ${name} as an array of strings, got ${typeof value}`, 'vocabulary');
+    };
+    return new TuneVocabulary({ elements: texts('elements', elements), words: texts('words', words) });
+  }
+
   toJSON(): TuneVocabularyJson {
     return { elements: this.#texts, words: this.words.words };
   }
