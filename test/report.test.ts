@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type ChordSamples, renderReport } from '../lib/cli/report/index.ts';
+import { type ChordSamples, chordGallery, renderReport } from '../lib/cli/report/index.ts';
 import type { Point, Report } from '../lib/evaluation/types.ts';
 
 const HOSTILE = `</script><img src=x onerror="alert(1)">&'`;
@@ -74,7 +74,8 @@ function samplesOf(points: Point[]): ChordSamples {
 const isValid = (prompt: { instrument: string }, frets: readonly number[]) =>
   frets.length === (prompt.instrument === 'guitar' ? 6 : 4) && !frets.includes(-2);
 
-const render = (report: Report, samples = samplesOf(report.points)) => renderReport(report, samples, { isValid });
+const render = (report: Report, samples = samplesOf(report.points)) =>
+  renderReport(report, chordGallery(samples, { isValid }));
 
 /** The document without the content of its scripts and styles. */
 const markup = (text: string) => text.replace(/<(script|style)\b([^>]*)>[\s\S]*?<\/\1>/g, '<$1$2></$1>');
@@ -145,7 +146,7 @@ describe('renderReport', () => {
     const [, plotly, svguitar, ...own] = scripts.map(([, , source]) => source!);
     expect(plotly).toContain('window.Plotly');
     expect(svguitar).toContain('SVGuitarChord');
-    expect(own.length).toBe(8);
+    expect(own.length).toBe(9);
     for (const source of [plotly!, svguitar!]) expect(() => new Function(source)).not.toThrow();
     for (const source of own) expect(() => new Function(source)).not.toThrow();
   });

@@ -1,17 +1,8 @@
 import { ValueError } from '../../errors.ts';
 import type { Family, Point, Report } from '../../evaluation/types.ts';
-import {
-  FAMILY_NAMES,
-  familiesOf,
-  galleryRows,
-  isPlain,
-  type MergePath,
-  mergePaths,
-  type Sweep,
-  sweepsOf,
-} from './families.ts';
-import { count, fixed, parameterText, shortLabel, withInterval } from './format.ts';
-import { type ChordJudge, type ChordSamples, packSamples } from './samples.ts';
+import { FAMILY_NAMES, familiesOf, isPlain, type Sweep, sweepsOf } from './families.ts';
+import { count, figure, fixed, parameterText, shortLabel, withInterval, words } from './format.ts';
+import type { GalleryContent } from './gallery.ts';
 
 /** A point as the page's script wants it; figures that are not finite reach it as null. */
 export interface PagePoint extends Omit<Point, 'parameters'> {
@@ -34,67 +25,62 @@ export interface PageData {
   families: { family: Family; name: string }[];
   sweeps: Sweep[];
   front: number[];
-  gallery: {
-    prompts: { label: string; instrument: string }[];
-    /** [point][prompt]: packed voicings. */
-    voicings: (string[] | null)[];
-    /** Generators shown from the start, besides the merge path. */
-    rows: number[];
-    paths: MergePath[];
-    /** MIDI pitches of the open strings by instrument, for playing a voicing. */
-    tunings: [instrument: string, pitches: readonly number[]][];
-  };
+  /** What quality is, as a title of an axis. */
+  quality: string;
+  /** What the answers are called. */
+  answers: string;
+  /** By point, whether the gallery can show it. */
+  shown: readonly boolean[];
+  /** What the gallery's own scripts are given. */
+  gallery: object;
+  mergePaths: NonNullable<Report['mergePaths']>;
   training: { group: string; panels: CurvePanel[] }[];
 }
 
-/** Options of the page's data that the report itself does not hold. */
-export interface ChordOptions {
-  isValid: ChordJudge;
-  /** MIDI pitches of the open strings by instrument; without it voicings cannot be heard. */
-  tunings?: Readonly<Record<string, readonly number[]>>;
+/** What quality is where the report does not say. */
+const SHARE_OF_VALID = { name: 'share of valid answers', meaning: 'the share of the answers that are right by rule' };
+
+/** What quality is: its name, which follows "quality:", and its meaning. */
+export function qualityOf(report: Report): NonNullable<Report['quality']> {
+  return report.quality ?? SHARE_OF_VALID;
 }
 
 /**
- * Everything that the page's script needs, from a report and its samples.
+ * Everything that the page's script needs, from a report and its gallery.
  *
  * @throws ValueError when two points share a name, or the front names no point
- * @throws ValueError or ShapeError when the samples do not belong to the report
  */
-export function pageData(report: Report, samples: ChordSamples, options: ChordOptions): PageData {
+export function pageData(report: Report, answers: string, gallery: GalleryContent): PageData {
   const { points } = report;
+  const indices = indicesOf(report);
+  return {
+    points: points.map(pagePoint),
+    families: familiesOf(points),
+    sweeps: sweepsOf(points),
+    front: report.front.map((name) => {
+      const index = indices.get(name);
+      if (index === undefined) {
+        throw new ValueError(`report.front: expected names of points, got ${JSON.stringify(name)}`, 'front');
+      }
+      return index;
+    }),
+    quality: qualityOf(report).name,
+    answers,
+    shown: gallery.shown,
+    gallery: gallery.data,
+    mergePaths: report.mergePaths ?? [],
+    training: trainingPanels(report),
+  };
+}
+
+/** @throws ValueError when two points share a name */
+export function indicesOf({ points }: Report): Map<string, number> {
   const indices = new Map(points.map((point, index) => [point.name, index]));
   if (indices.size < points.length) {
     const twice = points.find((point, index) => indices.get(point.name) !== index)!;
     throw new ValueError(`report.points: expected unique names, got ${JSON.stringify(twice.name)} twice`, 'points');
   }
-  const front = report.front.map((name) => {
-    const index = indices.get(name);
-    if (index === undefined) {
-      throw new ValueError(`report.front: expected names of points, got ${JSON.stringify(name)}`, 'front');
-    }
-    return index;
-  });
-  const voicings = packSamples(report, samples, options.isValid);
-  const tunings = Object.entries(options.tunings ?? {});
-  return {
-    points: points.map(pagePoint),
-    families: familiesOf(points),
-    sweeps: sweepsOf(points),
-    front,
-    gallery: {
-      prompts: samples.prompts.map((prompt) => ({
-        label: `${prompt.key} ${prompt.suffix}, ${prompt.instrument}`,
-        instrument: prompt.instrument,
-      })),
-      voicings,
-      rows: galleryRows(points).filter((index) => voicings[index] !== null),
-      paths: mergePaths(points)
-        .map((path) => ({ ...path, stops: path.stops.filter(({ point }) => voicings[point] !== null) }))
-        .filter((path) => path.stops.length > 0),
-      tunings,
-    },
-    training: trainingPanels(report),
-  };
+  return indices;
 }
 
 function pagePoint(point: Point): PagePoint {
@@ -107,6 +93,7 @@ function pagePoint(point: Point): PagePoint {
     ['distinct valid', fixed(point.distinctValid)],
     ['passes per token', figureOfPasses(point.passesPerToken)],
     ['tokens/s', count(point.tokensPerSecond)],
+    ...Object.entries(point.measures ?? {}).map(([name, value]): [string, string] => [words(name), figure(value)]),
   ];
   const text = parameterText(parameters);
   if (text !== '') facts.splice(1, 0, ['parameters', text]);

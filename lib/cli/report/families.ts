@@ -9,6 +9,7 @@ export const FAMILY_NAMES: Readonly<Record<Family, string>> = {
   nucleus: 'Nucleus',
   distilled: 'Distilled',
   merged: 'Merged',
+  'off-policy': 'Distilled off-policy',
 };
 
 /** The parameters that place a point in its family; any other is a strategy on top of a trained model. */
@@ -20,6 +21,7 @@ const OWN_PARAMETERS: Readonly<Record<Family, readonly (keyof PointParameters)[]
   nucleus: ['topP'],
   distilled: ['beta'],
   merged: ['beta', 'lambda'],
+  'off-policy': ['beta'],
 };
 
 /** Whether a point has no sampling strategy on top of what its family stands for. */
@@ -73,7 +75,9 @@ export function sweepsOf(points: readonly Point[]): Sweep[] {
     if (base >= 0 && values.length > 0) values.push([off, base]);
     return { family, points: values.sort((a, b) => a[0] - b[0]).map(([, index]) => index) };
   });
-  sweeps.push({ family: 'distilled', points: sweep(points, 'distilled', 'beta').map(([, index]) => index) });
+  for (const family of ['distilled', 'off-policy'] as const) {
+    sweeps.push({ family, points: sweep(points, family, 'beta').map(([, index]) => index) });
+  }
   for (const path of mergePaths(points)) {
     sweeps.push({ family: 'merged', points: path.stops.map(({ point }) => point) });
   }

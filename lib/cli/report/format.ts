@@ -57,3 +57,12 @@ export function shortLabel(point: Point): string {
   const { beta, ...others } = point.parameters;
   return parameterText(point.family === 'merged' ? others : { ...(beta === undefined ? {} : { beta }), ...others });
 }
+
+/** A name in camel case or with dashes as words: `klPerSequence` is `KL per sequence`, `copied8grams` `copied 8-grams`. */
+export function words(name: string): string {
+  const apart = name
+    .replace(/[_-]+/g, ' ')
+    .replace(/([a-z])([A-Z0-9])/g, '$1 $2')
+    .replace(/(\d)([a-z])/g, '$1-$2');
+  return apart.toLowerCase().replace(/\bkl\b/g, 'KL');
+}

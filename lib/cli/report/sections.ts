@@ -24,13 +24,18 @@ export function headline(report: Report): Html | null {
       'Distilled, quality only',
       best(points, (point) => (point.family === 'distilled' && point.parameters.beta === 0 ? 0 : Number.NaN)),
     ),
-    among(
-      'Merged, most distinct valid',
-      best(points, (point) => (point.family === 'merged' ? point.distinctValid : Number.NaN)),
-    ),
+    bestMerge(report),
   ].filter((entry): entry is { title: string; point: Point } => entry.point !== undefined);
   if (figures.length === 0) return null;
   return html`<div class="headline">${figures.map(({ title, point }) => tile(title, point, guided))}</div>`;
+}
+
+/** Where quality is a share of valid answers, the merge that gives most of them; else the one of the largest product. */
+function bestMerge({ points, quality }: Report): { title: string; point: Point | undefined } {
+  const score = (point: Point) => (quality === undefined ? point.distinctValid : point.quality * point.diversity);
+  const index = best(points, (point) => (point.family === 'merged' ? score(point) : Number.NaN));
+  const title = quality === undefined ? 'Merged, most distinct valid' : 'Merged, largest quality × diversity';
+  return { title, point: points[index] };
 }
 
 function tile(title: string, point: Point, guided: Point | undefined): Html {
@@ -49,7 +54,8 @@ function figureList(figures: Record<string, number | number[]>): Html {
   )}</dl>`;
 }
 
-function verdict(good: boolean, text: string, mark = good ? '✓' : '✗'): Html {
+/** A pill that says whether something is as it should be. */
+export function verdict(good: boolean, text: string, mark = good ? '✓' : '✗'): Html {
   return html`<span class="verdict ${good ? 'good' : 'bad'}"><span aria-hidden="true">${mark}</span> ${text}</span>`;
 }
 
@@ -75,7 +81,6 @@ export function runSection(report: Report): Html {
   const stages = Object.entries(report.seconds);
   const finite = stages.map(([, seconds]) => (Number.isFinite(seconds) ? seconds : 0));
   const longest = Math.max(...finite, Number.MIN_VALUE);
-  const { retrievalAt1, candidates } = report.embedder;
   return html`<section id="run" aria-labelledby="run-title"><h2 id="run-title">The run</h2>
 <div class="columns"><div><h3>Time, ${duration(finite.reduce((sum, seconds) => sum + seconds, 0))} in all</h3>
 <table class="bars"><tbody>${stages.map(
@@ -86,6 +91,34 @@ export function runSection(report: Report): Html {
 <div><dt>Task</dt><dd>${report.task}</dd></div><div><dt>Seed</dt><dd>${report.seed}</dd></div>
 <div><dt>Held-out prompts</dt><dd>${count(report.heldOutPrompts)}</dd></div>
 <div><dt>Generations per prompt</dt><dd>${count(report.samplesPerPrompt)}</dd></div></dl>
-<h3>The embedder behind “diversity”</h3>
-<p>On held-out items it ranks the right partner first among ${count(candidates)} candidates in <strong>${fixed(retrievalAt1 * 100, 1)} %</strong> of cases; chance is ${fixed(100 / candidates, 1)} %. It was also the reward, so the table has a second diversity that nothing was rewarded for.</p></div></div></section>`;
+${embedders(report)}</div></div></section>`;
+}
+
+/** How well each embedder tells held-out items apart, and the model of adherence where there is one. */
+function embedders(report: Report): Html {
+  const all = report.embedders ?? [];
+  const adherence =
+    report.adherence === undefined ? null : retrieval('Adherence', 'prompt and answer', report.adherence);
+  if (all.length === 0) {
+    const { retrievalAt1, candidates } = report.embedder;
+    return html`<h3>The embedder behind “diversity”</h3>
+<p>On held-out items it ranks the right partner first among ${count(candidates)} candidates in <strong>${share(retrievalAt1)}</strong> of cases; chance is ${share(1 / candidates)}. It was also the reward, so the table has a second diversity that nothing was rewarded for.</p>${adherence === null ? null : embedderTable([adherence])}`;
+  }
+  const roles = { rewarded: 'rewarded: behind “diversity”', independent: 'independent: never rewarded' };
+  return html`<h3>The embedders</h3>
+<p>How often each ranks the right partner of a held-out item first; an embedder that cannot do this does not measure diversity.</p>
+${embedderTable([...all.map((embedder) => retrieval(embedder.name, roles[embedder.role], embedder)), adherence])}`;
+}
+
+function embedderTable(rows: readonly (Html | null)[]): Html {
+  return html`<div class="scroll"><table class="embedders"><thead><tr><th>Embedder</th><th>Role</th><th>Right</th><th>Chance</th></tr></thead><tbody>
+${rows}</tbody></table></div>`;
+}
+
+function retrieval(name: string, role: string, { retrievalAt1, candidates }: Report['embedder']): Html {
+  return html`<tr><th scope="row">${name}</th><td>${role}</td><td><strong>${share(retrievalAt1)}</strong> of ${count(candidates)}</td><td>${share(1 / candidates)}</td></tr>\n`;
+}
+
+function share(value: number): string {
+  return `${fixed(value * 100, 1)} %`;
 }

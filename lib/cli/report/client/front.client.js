@@ -141,7 +141,7 @@ function draw() {
   const shown = view();
   const places = placesOf(shown, plot.clientWidth - MARGIN.l - MARGIN.r, height - MARGIN.t - MARGIN.b);
   const front = frontOf(data.points);
-  const trained = new Set(['distilled', 'merged', 'guidance']);
+  const trained = new Set(['distilled', 'merged', 'guidance', 'off-policy']);
   const traces = [
     line(front, { color: style('--muted'), width: 1.5, dash: 'dash', shape: 'vh' }),
     ...data.sweeps
@@ -170,7 +170,7 @@ function draw() {
   const title = (text) => ({ text, standoff: 8, font: { size: 13 } });
   Object.assign(layout, { width: plot.clientWidth, height, margin: MARGIN, hovermode: 'closest' });
   Object.assign(layout.xaxis, { range: shown.x, title: title(`${AXIS_TITLES[axis.value]} →`) });
-  Object.assign(layout.yaxis, { range: shown.y, title: title('quality: share of valid answers →'), automargin: false });
+  Object.assign(layout.yaxis, { range: shown.y, title: title(`quality: ${data.quality} →`), automargin: false });
   layout.xaxis.automargin = false;
   globalThis.Plotly.react(plot, traces, layout, { displayModeBar: false });
   const known = axis.value === 'diversity' ? '' : ' Front recomputed for this axis; it has no intervals across.';

@@ -12,6 +12,7 @@ const SYMBOLS = {
   nucleus: 'diamond',
   distilled: 'hexagon',
   merged: 'pentagon',
+  'off-policy': 'cross',
 };
 
 /** The value of a custom property of the page's style in the scheme shown now, such as `--merged`. */
@@ -68,6 +69,19 @@ function plotLayout() {
   };
 }
 
+/** An SVG element with attributes and children. */
+function drawing(tag, attributes = {}, ...children) {
+  const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** A figure that may be missing. */
+function fixed(value, digits = 2) {
+  return value === null || value === undefined ? '–' : value.toFixed(digits).replace('-', '−');
+}
+
 /** Calls `draw` now, and again when the scheme or the width of `node` changes. */
 function keepDrawn(node, draw) {
   let width = 0;
@@ -87,4 +101,4 @@ function keepDrawn(node, draw) {
   }).observe(node);
 }
 
-globalThis.cfgdistill = { data, SYMBOLS, style, colour, element, plotText, plotLayout, keepDrawn };
+globalThis.cfgdistill = { data, SYMBOLS, style, colour, element, drawing, fixed, plotText, plotLayout, keepDrawn };

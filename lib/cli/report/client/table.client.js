@@ -1,4 +1,4 @@
-// Makes the table of all generators sortable, and its names buttons that show the generator's chords.
+// Makes the table of all generators sortable, and its names buttons that show the generator's answers.
 
 const { data, element } = globalThis.cfgdistill;
 
@@ -41,9 +41,9 @@ function sortBy(column, heading) {
 
 for (const row of body.rows) {
   const point = Number(row.dataset.point);
-  if (data.gallery.voicings[point] === null) continue;
+  if (!data.shown[point]) continue;
   const name = row.cells[0];
-  const button = element('button', { type: 'button', title: 'Show its chords' }, name.textContent);
+  const button = element('button', { type: 'button', title: `Show its ${data.answers}` }, name.textContent);
   button.addEventListener('click', () => document.dispatchEvent(new CustomEvent('show-point', { detail: point })));
   name.replaceChildren(button);
 }

@@ -1,5 +1,6 @@
-import { ShapeError, ValueError } from '../../errors.ts';
-import type { Report } from '../../evaluation/types.ts';
+import { ValueError } from '../../../errors.ts';
+import type { Report } from '../../../evaluation/types.ts';
+import { samplesByPoint } from '../gallery.ts';
 
 /** What a chord was asked for. */
 export interface ChordPrompt {
@@ -42,28 +43,13 @@ function packFret(fret: number): string {
  * @throws ShapeError when a point's samples are not one list per prompt
  */
 export function packSamples(report: Report, samples: ChordSamples, isValid: ChordJudge): (string[] | null)[] {
-  const known = new Set(report.points.map((point) => point.name));
-  const byName = new Map(Object.entries(samples.models));
-  for (const name of byName.keys()) {
-    if (!known.has(name)) {
-      throw new ValueError(`samples.models: expected names of points, got ${JSON.stringify(name)}`, 'samples.models');
-    }
-  }
-  return report.points.map(({ name }) => {
-    const voicings = byName.get(name);
-    if (voicings === undefined) return null;
-    const argument = `samples.models[${JSON.stringify(name)}]`;
-    if (voicings.length !== samples.prompts.length) {
-      throw new ShapeError(
-        `${argument}: expected one list for each of ${samples.prompts.length} prompts, got ${voicings.length}`,
-        argument,
-      );
-    }
-    return voicings.map((drawn, index) => {
+  return samplesByPoint(report, samples.models, samples.prompts.length).map((found) => {
+    if (found === null) return null;
+    return found.perPrompt.map((drawn, index) => {
       const prompt = samples.prompts[index]!;
       return drawn
         .map((frets, sample) => {
-          checkFrets(frets, `${argument}[${index}][${sample}]`);
+          checkFrets(frets, `${found.argument}[${index}][${sample}]`);
           return packVoicing(frets, isValid(prompt, frets));
         })
         .join(' ');

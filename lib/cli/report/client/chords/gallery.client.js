@@ -37,7 +37,7 @@ function chord({ frets, valid, count }, instrument) {
   const text = fretText(frets);
   const judged = valid ? 'valid' : 'not valid';
   const badge = element('span', { className: 'badge', 'aria-hidden': 'true' }, valid ? '✓' : '✗');
-  const caption = element('span', { className: 'frets' }, text);
+  const caption = element('span', { className: text.length > 11 ? 'frets long' : 'frets' }, text);
   const card = element(
     canStrum(instrument) ? 'button' : 'div',
     {
