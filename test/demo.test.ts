@@ -27,6 +27,12 @@ interface Samples {
 
 const readJson = <T>(...names: string[]): T => JSON.parse(readFileSync(at(...names), 'utf8')) as T;
 
+/** The records of the stages that are done. */
+function finishedStages(output: string): string[] {
+  const names = existsSync(at(output, 'stages')) ? readdirSync(at(output, 'stages')) : [];
+  return names.filter((name) => name.endsWith('.json')).sort();
+}
+
 /** Starts or resumes a demo, and interrupts it in the midst of the stage that follows `stage`. */
 async function interruptedAfter(output: string, stage: string | null) {
   const file = stage === null ? at(output, 'cfgdistill.json') : at(output, 'stages', `${stage}.json`);
@@ -38,7 +44,7 @@ async function interruptedAfter(output: string, stage: string | null) {
   const ended = await finished;
   clearInterval(watch);
   clearTimeout(kill);
-  return { ...ended, stages: existsSync(at(output, 'stages')) ? readdirSync(at(output, 'stages')).sort() : [] };
+  return { ...ended, stages: finishedStages(output) };
 }
 
 type Interrupted = Awaited<ReturnType<typeof interruptedAfter>>;
@@ -170,7 +176,7 @@ describe.skipIf(SANITIZED)('report.json', () => {
     expect(report.embedder.retrievalAt1).toBeGreaterThanOrEqual(0);
     expect(report.embedder.retrievalAt1).toBeLessThanOrEqual(1);
     expect(report.embedder.candidates).toBeGreaterThan(100);
-    const stages = readdirSync(at('whole', 'stages')).map((name) => name.replace('.json', ''));
+    const stages = finishedStages('whole').map((name) => name.replace('.json', ''));
     expect(Object.keys(report.seconds).sort()).toEqual(stages.sort());
     for (const seconds of Object.values(report.seconds)) expect(seconds).toBeGreaterThanOrEqual(0);
     // JSON has no NaN and no infinity: they would have become null.
@@ -198,6 +204,7 @@ describe.skipIf(SANITIZED)('report.json', () => {
       nucleus: ['topP'],
       distilled: ['beta'],
       merged: ['beta', 'lambda'],
+      'off-policy': ['beta'],
     };
     for (const { family, parameters, passesPerToken } of report.points) {
       const further = Object.keys(parameters).filter((key) => !own[family].includes(key));
@@ -366,17 +373,23 @@ describe.skipIf(SANITIZED)('an output folder', () => {
   });
 
   it('of another seed, length or type is refused and left alone', async () => {
-    const message = /output: whole holds a run with other settings \(seed 5, float32\)/;
-    await refused('whole', message, ['demo', '--quick', '--seed', '6', '--output', 'whole']);
-    await refused('whole', message, ['demo', '--seed', '5', '--output', 'whole']);
-    await refused('whole', message, demo('whole', '--compute', 'bfloat16'));
+    const other = 'output: whole holds a run with other settings';
+    await refused('whole', RegExp(`${other} \\(seed 5\\)`), ['demo', '--quick', '--seed', '6', '--output', 'whole']);
+    await refused('whole', RegExp(`${other} \\(recipe of another kind\\)`), [
+      'demo',
+      '--seed',
+      '5',
+      '--output',
+      'whole',
+    ]);
+    await refused('whole', RegExp(`${other} \\(compute float32\\)`), demo('whole', '--compute', 'bfloat16'));
   });
 
   it('that does not tell what it computed in is a float32 one', async () => {
     const { compute, ...older } = readJson<Record<string, unknown>>('whole', 'cfgdistill.json');
     expect(compute).toBe('float32');
     writeFileSync(at('whole', 'cfgdistill.json'), JSON.stringify(older));
-    const message = /output: whole holds a run with other settings \(seed 5, float32\)/;
+    const message = /output: whole holds a run with other settings \(compute float32\)/;
     await refused('whole', message, demo('whole', '--compute', 'bfloat16'));
     const { code, stderr } = await run(folder, ...demo('whole', '--device', 'cpu', '--compute', 'float32'));
     expect(code).toBe(0);

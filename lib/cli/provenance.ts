@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { CheckpointError, ValueError } from '../errors.ts';
 import { openCheckpoint } from '../models/safetensors/checkpoint.ts';
-import { SequenceEncoder } from '../models/sequence-encoder.ts';
 import { TransformerLM } from '../models/transformer-lm.ts';
 import type { ComputeType } from '../tensor/tensor.ts';
 import { UsageError } from './failure.ts';
@@ -18,8 +17,16 @@ export interface Provenance {
   task: string | undefined;
   /** Seed of the split into training and held-out prompts. */
   splitSeed: number | undefined;
-  /** Diversity weight β it was distilled with; for a merged one, that of its diverse end. */
+  /** Diversity weight β it was distilled with; for a merged one, that of its diverse end. Undefined for several. */
   beta: number | undefined;
+  /** The same where it was distilled with several rewards: as the file has it, "5,3". */
+  betas: string | undefined;
+  /** Who wrote the sequences that it was distilled on: 'student', 'teacher' or 'data'. */
+  rollouts: string | undefined;
+  /** The vocabulary it speaks, as its task writes it. */
+  vocabulary: string | undefined;
+  /** Digest of the data it was trained on. */
+  data: string | undefined;
   /** Guidance scale of its teacher. */
   scale: number | undefined;
   /** Digest of the base model it was finetuned from. */
@@ -30,9 +37,22 @@ export interface Provenance {
   lambda: number | undefined;
 }
 
-/** The metadata that ties a checkpoint to its task and split. */
-export function taskMetadata({ name, seed }: Pick<CliTask, 'name' | 'seed'>): Record<string, string> {
-  return { task: name, split_seed: String(seed) };
+/** The metadata that ties a checkpoint to its task, split, vocabulary and data. */
+export function taskMetadata({
+  name,
+  seed,
+  vocabulary,
+  data,
+}: Pick<CliTask, 'name' | 'seed'> & {
+  vocabulary?: string | undefined;
+  data?: { digest: string } | null | undefined;
+}): Record<string, string> {
+  return {
+    task: name,
+    split_seed: String(seed),
+    ...(vocabulary !== undefined && { vocabulary }),
+    ...(data && { data: data.digest }),
+  };
 }
 
 /** Reads a checkpoint's metadata, a file's or a sharded one's. Rejects with CheckpointError when the file is missing or damaged. */
@@ -49,6 +69,10 @@ export async function readProvenance(path: string): Promise<Provenance> {
     task: metadata.task,
     splitSeed: numberIn('split_seed'),
     beta: numberIn('beta'),
+    betas: metadata.beta?.includes(',') ? metadata.beta : undefined,
+    rollouts: metadata.rollouts,
+    vocabulary: metadata.vocabulary,
+    data: metadata.data,
     scale: numberIn('scale'),
     base: metadata.base,
     merged: metadata.merged_from !== undefined,
@@ -98,6 +122,37 @@ export function splitSeedOf(files: readonly Provenance[], given: number | undefi
   return first.splitSeed;
 }
 
+/** What the vocabularies of checkpoints are, where they tell. Throws CheckpointError when they differ. */
+export function vocabularyOf(files: readonly Provenance[]): string | undefined {
+  const told = files.filter(({ vocabulary }) => vocabulary !== undefined);
+  const other = told.find(({ vocabulary }) => vocabulary !== told[0]?.vocabulary);
+  if (!other) return told[0]?.vocabulary;
+  throw new CheckpointError(
+    `${other.path}: expected the vocabulary of ${told[0]?.path}, got another one: train all on the same data, with the ` +
+      'same seed',
+    other.path,
+  );
+}
+
+/** Rejects with CheckpointError when a checkpoint speaks another vocabulary than the task, or another task's language. */
+export function checkVocabulary({ path, vocabulary }: Provenance, task: CliTask): void {
+  if (vocabulary === task.vocabulary) return;
+  const expected = task.vocabulary === undefined ? 'no vocabulary in its metadata' : "the task's vocabulary";
+  const got = vocabulary === undefined ? 'none' : 'another one';
+  throw new CheckpointError(`${path}: task '${task.name}' expects ${expected}, got ${got}`, path);
+}
+
+/** Throws ValueError when a checkpoint was trained on other data than the task has: its split would be another. */
+export function checkData(files: readonly Provenance[], { data }: CliTask): void {
+  const other = files.find((file) => file.data !== undefined && file.data !== data?.digest);
+  if (!other || !data) return;
+  throw new ValueError(
+    `--data: expected what ${other.path} was trained on, got other data in ${data.path}: what is held out of it may be ` +
+      'what the model was trained on',
+    'data',
+  );
+}
+
 /** Loads a language model that fits the task. Rejects with CheckpointError when it does not. */
 export async function loadLanguageModel(
   path: string,
@@ -105,29 +160,21 @@ export async function loadLanguageModel(
   placement: ModelPlacement,
 ): Promise<TransformerLM<ComputeType>> {
   const model = await TransformerLM.load(path, placement);
-  const needed = task.noPrompt.length + task.maxTokens;
-  if (model.vocabularySize !== task.vocabularySize || model.config.maxPositions < needed) {
-    throw new CheckpointError(
-      `${path}: task '${task.name}' expects ${task.vocabularySize} tokens and at least ${needed} positions, ` +
-        `got ${model.vocabularySize} and ${model.config.maxPositions}`,
-      path,
-    );
+  try {
+    const needed = task.noPrompt.length + task.maxTokens;
+    if (model.vocabularySize !== task.vocabularySize || model.config.maxPositions < needed) {
+      throw new CheckpointError(
+        `${path}: task '${task.name}' expects ${task.vocabularySize} tokens and at least ${needed} positions, ` +
+          `got ${model.vocabularySize} and ${model.config.maxPositions}`,
+        path,
+      );
+    }
+    checkVocabulary(await readProvenance(path), task);
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
   }
-  return model;
-}
-
-/** Loads an encoder that fits the task. Rejects with CheckpointError when it does not. */
-export async function loadEncoder(path: string, task: CliTask, placement: ModelPlacement): Promise<SequenceEncoder> {
-  const encoder = await SequenceEncoder.load(path, placement);
-  const { embedderVocabularySize: tokens, maxTokens } = task;
-  if (encoder.vocabularySize !== tokens || encoder.config.maxPositions < maxTokens) {
-    throw new CheckpointError(
-      `${path}: task '${task.name}' expects an encoder of ${tokens} tokens and at least ${maxTokens} positions, ` +
-        `got ${encoder.vocabularySize} and ${encoder.config.maxPositions}`,
-      path,
-    );
-  }
-  return encoder;
 }
 
 /** SHA-256 of a file, in hexadecimal. */

@@ -1,9 +1,10 @@
 import { UsageError } from './failure.ts';
 import { chords } from './tasks/chords.ts';
 import type { TaskEntry } from './tasks/task.ts';
+import { tunes } from './tasks/tunes.ts';
 
 /** Every task that the commands work on; the first is the default. */
-export const TASKS: readonly [TaskEntry, ...TaskEntry[]] = [chords];
+export const TASKS: readonly [TaskEntry, ...TaskEntry[]] = [chords, tunes];
 
 export const TASK_NAMES: readonly string[] = TASKS.map(({ name }) => name);
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Option } from 'commander';
 import { CheckpointError, ValueError } from '../errors.ts';
 import { claimOutputFolder, isTemporaryName, OUTPUT_MARKER, readJson, writeFileAtomic } from '../files.ts';
@@ -9,9 +10,10 @@ import { UsageError } from './failure.ts';
 import { integer, option, text } from './options.ts';
 import { DEFAULT_COMPUTE } from './placement.ts';
 import type { Session } from './session.ts';
+import type { CliTask } from './tasks/task.ts';
 
 /** A plain value that a run is started with. */
-export type Setting = string | number | boolean | null;
+export type Setting = string | number | boolean | null | readonly (string | number)[];
 
 /** The options of every command that trains. */
 export interface TrainingOptions {
@@ -51,9 +53,18 @@ export function pick<S extends object>(options: Partial<S>, keys: readonly (keyo
 export const STATE_FILES = {
   base: 'base.safetensors',
   embedder: 'contrastive.safetensors',
+  adherence: 'towers.safetensors',
   distill: 'trainer.safetensors',
 };
 const OWN_FILES = [...Object.values(STATE_FILES), 'teacher.safetensors', 'embedder.safetensors', OUTPUT_MARKER];
+/** Of several embedders, each has its number. */
+const OWN_NUMBERED = /^embedder-\d+\.safetensors$/;
+
+/** What a run starts with: the settings, none left out, and the task that they open. */
+export interface Started<S> {
+  settings: S;
+  task: CliTask;
+}
 
 /** Something that trains step by step and can be saved in between. */
 export interface Training<M extends { step: number }> {
@@ -73,14 +84,20 @@ export interface Training<M extends { step: number }> {
  */
 export class TrainingRun<S extends Record<keyof S, Setting>> {
   readonly settings: S;
+  readonly task: CliTask;
   readonly output: string;
   readonly folder: string;
   /** Whether there is a trainer's state to go on from. */
   readonly resuming: boolean;
   readonly #saveEvery: number;
 
-  private constructor(settings: S, paths: { output: string; folder: string; resuming: boolean }, saveEvery: number) {
+  private constructor(
+    { settings, task }: Started<S>,
+    paths: { output: string; folder: string; resuming: boolean },
+    saveEvery: number,
+  ) {
     this.settings = settings;
+    this.task = task;
     this.output = paths.output;
     this.folder = paths.folder;
     this.resuming = paths.resuming;
@@ -97,7 +114,7 @@ export class TrainingRun<S extends Record<keyof S, Setting>> {
     kind: string,
     options: TrainingOptions & { output: string },
     given: Partial<S>,
-    complete: (known: Partial<S>) => S | Promise<S>,
+    complete: (known: Partial<S>) => Promise<Started<S>>,
   ): Promise<TrainingRun<S>> {
     const { output, state: folder = `${output}.training`, resume = false, force = false, saveEvery = 100 } = options;
     const started = existsSync(join(folder, OUTPUT_MARKER)) ? await readMarker(folder, kind) : null;
@@ -108,16 +125,20 @@ export class TrainingRun<S extends Record<keyof S, Setting>> {
       const settings = { ...UNTOLD, ...(started.settings as S) };
       checkSame(settings, given, folder);
       const now = await complete({ ...settings });
-      checkUnchanged(settings, now, folder);
-      return new TrainingRun(settings, { output, folder, resuming: saved }, saveEvery);
+      checkUnchanged(settings, now.settings, folder);
+      return new TrainingRun(
+        { settings: { ...now.settings, ...settings }, task: now.task },
+        { output, folder, resuming: saved },
+        saveEvery,
+      );
     }
     if (started && saved && !force) {
       throw new ValueError(`${folder} holds an unfinished run: go on with --resume, or drop it with --force`);
     }
-    const settings = await complete(given);
+    const fresh = await complete(given);
     if (started) await removeOwn(folder);
-    await claim(folder, { kind, settings });
-    return new TrainingRun(settings, { output, folder, resuming: false }, saveEvery);
+    await claim(folder, { kind, settings: fresh.settings });
+    return new TrainingRun(fresh, { output, folder, resuming: false }, saveEvery);
   }
 
   /** The path of a file of the state. */
@@ -173,7 +194,7 @@ async function readMarker(folder: string, kind: string): Promise<Record<string, 
 
 function checkSame<S extends Record<keyof S, Setting>>(settings: S, given: Partial<S>, folder: string): void {
   for (const key of Object.keys(given) as (keyof S & string)[]) {
-    if (given[key] === undefined || given[key] === settings[key]) continue;
+    if (given[key] === undefined || isDeepStrictEqual(given[key], settings[key])) continue;
     throw new UsageError(
       `${flagOf(key)}: the unfinished run in ${folder} has ${settings[key]}, got ${given[key]}; ` +
         'leave the option out to go on, or start anew without --resume',
@@ -181,10 +202,10 @@ function checkSame<S extends Record<keyof S, Setting>>(settings: S, given: Parti
   }
 }
 
-/** What the settings were computed from, such as a digest of a file, must still be so. */
+/** What the settings were computed from, such as a digest of a file, must still be so; earlier versions tell less. */
 function checkUnchanged<S extends Record<keyof S, Setting>>(settings: S, now: S, folder: string): void {
   for (const key of Object.keys(now) as (keyof S & string)[]) {
-    if (now[key] === settings[key]) continue;
+    if (settings[key] === undefined || isDeepStrictEqual(now[key], settings[key])) continue;
     throw new CheckpointError(
       `${folder}: '${key}' of the unfinished run is ${settings[key]}, but now it would be ${now[key]}: a file it was ` +
         'started from has changed',
@@ -223,7 +244,8 @@ async function claim(folder: string, marker: { kind: string; settings: object })
 async function removeOwn(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     // A killed run may have left the temporary file of an unfinished write.
-    if (OWN_FILES.includes(name) || isTemporaryName(name)) await rm(join(folder, name), { force: true });
+    if (OWN_FILES.includes(name) || OWN_NUMBERED.test(name) || isTemporaryName(name))
+      await rm(join(folder, name), { force: true });
   }
   await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST' && error.code !== 'ENOENT') throw error;

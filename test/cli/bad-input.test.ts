@@ -1,10 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { saveSafetensors } from 'cfgdistill';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { exitCodeOf, tellError } from '../../lib/cli/failure.ts';
-import { createProgram } from '../../lib/cli/program.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run, start, TINY_BASE, TINY_EMBEDDER, temporaryFolder } from './command.ts';
+import { inProcess } from './in-process.ts';
 
 const { folder, remove } = temporaryFolder();
 const home = process.cwd();
@@ -45,26 +44,6 @@ const COMMANDS_WITH_MODELS: [string, ...string[]][] = [
   ['evaluate', '--base', 'base.safetensors', '--embedder', 'embedder.safetensors'],
 ];
 
-/** What the command does with its arguments, in this process: a process for each case would take minutes. */
-async function inProcess(args: readonly string[]) {
-  const written = { stdout: '', stderr: '' };
-  const spies = (['stdout', 'stderr'] as const).map((name) =>
-    vi.spyOn(process[name], 'write').mockImplementation((chunk) => {
-      written[name] += chunk;
-      return true;
-    }),
-  );
-  try {
-    await createProgram().parseAsync(args, { from: 'user' });
-    return { code: 0, ...written };
-  } catch (error) {
-    tellError(error);
-    return { code: exitCodeOf(error), ...written };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-}
-
 /** The command fails with this status, prints nothing, writes nothing, and says why in one line. */
 async function refuses(code: number, message: RegExp, ...args: string[]): Promise<void> {
   const before = readdirSync(folder).sort();
@@ -88,7 +67,7 @@ describe('a wrong command line ends with 2', () => {
     [/--steps: expected an integer of at least 1, got ''/, ['train-base', '--steps', '']],
     [/--seed: expected an integer from 0 to 2\^53 - 1, got '-1'/, ['train-base', '--seed', '-1']],
     [/--seed: .*got '9007199254740992'/, ['demo', '--seed', '9007199254740992']],
-    [/--task: expected chords, got 'tunes'/, ['train-base', '--task', 'tunes']],
+    [/--task: expected one of chords, tunes, got 'songs'/, ['train-base', '--task', 'songs']],
     [/--heads: expected a divisor of --width 64, got 5/, ['train-base', '--output', 'new.safetensors', '--heads', '5']],
     [/--learning-rate: expected a number above 0, got '0'/, ['train-base', '--learning-rate', '0']],
     [/--batch-size: expected an integer of at least 2, got '1'/, ['train-embedder', '--batch-size', '1']],

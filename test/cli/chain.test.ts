@@ -148,8 +148,10 @@ describe('the commands, one after the other', () => {
       'averaged.safetensors',
     ];
     const sweep = ['--scales', '2', '--temperatures', 'none', '--top-ks', '3', '--top-ps', '0.8,0.9'];
-    const few = ['--samples', '3', '--prompts', '10', '--rounds', '1', '--trained-temperatures', 'none'];
-    const result = await json(folder, ...args, ...models.flatMap((model) => ['--model', model]), ...sweep, ...few);
+    const few = ['--samples', '3', '--prompts', '10', '--rounds', '1'];
+    const onTop = ['--trained-temperatures', 'none', '--trained-top-ks', 'none', '--trained-top-ps', '0.9'];
+    const given = [...models.flatMap((model) => ['--model', model]), ...sweep, ...few, ...onTop];
+    const result = await json(folder, ...args, ...given);
     const points = result.points as Record<string, unknown>[];
     expect(points.map(({ name, family, parameters }) => [name, family, parameters])).toEqual([
       ['base', 'base', {}],
@@ -183,6 +185,18 @@ describe('the commands, one after the other', () => {
     expect((result.front as string[]).length).toBeGreaterThan(0);
     expect(result.claims).toHaveLength(5);
     expect(result.failureSigns).toHaveLength(3);
+    const hypervolumes = result.hypervolumes as { family: string; points: number; value: number }[];
+    expect(hypervolumes.map(({ family, points: own }) => [family, own])).toEqual([
+      ['base', 1],
+      ['guidance', 1],
+      ['top-k', 1],
+      ['nucleus', 2],
+      ['distilled', 4],
+      ['merged', 4],
+      ['all', 13],
+    ]);
+    expect(result.mergePaths).toMatchObject([{ beta: 2, lambda: [0, 0.5, 1], barrier: { lambda: 0.5 } }]);
+    expect(result.rollouts).toEqual([]);
   }, 120_000);
 
   it('evaluates into a table', async () => {
@@ -192,6 +206,8 @@ describe('the commands, one after the other', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/│ CFG γ 2 +│ guidance +│ \d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] │/);
     expect(stdout).toContain('5 held-out prompts, 2 generations each, split of seed 7.');
+    expect(stdout).toMatch(/Hypervolume: .*\n.*\n│ family +│ points │ +hypervolume \[95 %\] │/);
+    expect(stdout).not.toContain('Along the merge paths');
   });
 
   it('shows bars on standard error only, and none with --quiet', async () => {
@@ -215,5 +231,23 @@ describe('the commands, one after the other', () => {
     const result = await json(folder, 'distill', '--base', 'base.safetensors', ...FEW, ...extra, '--output', output);
     const { kl } = result.metrics as { kl: number };
     expect(Number.isFinite(kl)).toBe(true);
+  });
+
+  it('evaluates what was distilled on the teacher’s rollouts beside its on-policy twin, as a family of its own', async () => {
+    const twin = ['--rollouts', 'teacher', '--output', 'off.safetensors'];
+    await json(folder, 'distill', '--base', 'base.safetensors', ...FEW, ...twin);
+    const models = ['--model', 'quality.safetensors', '--model', 'off.safetensors'];
+    const plain = ['temperatures', 'top-ks', 'top-ps'].flatMap((name) => [`--trained-${name}`, 'none']);
+    const few = ['--samples', '2', '--prompts', '5', '--rounds', '0', ...plain];
+    const result = await json(folder, 'evaluate', '--embedder', 'embedder.safetensors', ...models, ...few);
+    expect((result.points as { name: string; family: string }[]).map(({ name, family }) => [name, family])).toEqual([
+      ['quality', 'distilled'],
+      ['off', 'off-policy'],
+    ]);
+    expect(result.rollouts).toEqual([
+      { source: 'student', point: 'quality' },
+      { source: 'teacher', point: 'off' },
+    ]);
+    expect(result.notes).toEqual([expect.stringContaining('Rollouts by the teacher')]);
   });
 });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,20 @@ function finish(child: ChildProcess): Promise<Finished> {
 /** Runs the built command in a folder to its end. */
 export function run(folder: string, ...args: string[]): Promise<Finished> {
   return start(folder, args).finished;
+}
+
+/** Starts a command, sends a signal once a file (its state, saved the first time) is there, and waits for the end. */
+export async function stopped(folder: string, args: string[], file: string, signal: NodeJS.Signals): Promise<Finished> {
+  const { child, finished } = start(folder, args);
+  const watch = setInterval(() => {
+    if (existsSync(join(folder, file))) {
+      clearInterval(watch);
+      child.kill(signal);
+    }
+  }, 2);
+  const ended = await finished;
+  clearInterval(watch);
+  return ended;
 }
 
 /** Runs the command with --json and returns its object; fails unless it ends with 0 and prints exactly one object. */

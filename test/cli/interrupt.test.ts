@@ -1,25 +1,15 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run, start, TINY_BASE, TINY_EMBEDDER, temporaryFolder } from './command.ts';
+import { run, start, stopped as stoppedAt, TINY_BASE, TINY_EMBEDDER, temporaryFolder } from './command.ts';
 
 const { folder, remove } = temporaryFolder();
 afterAll(remove);
 const at = (name: string): string => join(folder, name);
 
-/** Starts a command, sends a signal once its state is saved the first time, and waits for the end. */
-async function stopped(args: string[], state: string, signal: NodeJS.Signals) {
-  const { child, finished } = start(folder, [...args, '--save-every', '1']);
-  const watch = setInterval(() => {
-    if (existsSync(at(state))) {
-      clearInterval(watch);
-      child.kill(signal);
-    }
-  }, 2);
-  const ended = await finished;
-  clearInterval(watch);
-  return ended;
-}
+const stopped = (args: string[], state: string, signal: NodeJS.Signals) => {
+  return stoppedAt(folder, [...args, '--save-every', '1'], state, signal);
+};
 
 async function succeeds(...args: string[]): Promise<void> {
   const { code, stderr } = await run(folder, ...args, '--quiet');

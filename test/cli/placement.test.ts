@@ -2,14 +2,16 @@ import { join } from 'node:path';
 import type { LanguageModel, SequenceEncoder, TransformerLM } from 'cfgdistill';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { placementOf } from '../../lib/cli/placement.ts';
-import { loadEncoder, loadLanguageModel } from '../../lib/cli/provenance.ts';
+import { loadLanguageModel } from '../../lib/cli/provenance.ts';
 import { chords } from '../../lib/cli/tasks/chords.ts';
+import { loadSymbolicEncoder } from '../../lib/cli/tasks/encoder-file.ts';
+import { ChordTask } from '../../lib/tasks/chords/index.ts';
 import { device } from '../../lib/tensor/device.ts';
 import { temporaryFolder } from './command.ts';
 
 const { folder, remove } = temporaryFolder();
 afterAll(remove);
-const task = chords.open(1);
+const task = await chords.open({ seed: 1 });
 const { defaults } = chords;
 const [base, embedder] = [join(folder, 'base.safetensors'), join(folder, 'embedder.safetensors')];
 const computeOf = (model: LanguageModel) => (model as TransformerLM).compute;
@@ -18,8 +20,8 @@ const computeOf = (model: LanguageModel) => (model as TransformerLM).compute;
 async function trained(flags: Parameters<typeof placementOf>[0]): Promise<[TransformerLM, SequenceEncoder]> {
   const placement = await placementOf(flags);
   const { model } = task.baseTrainer(defaults.base, placement).options;
-  const { encoder } = task.embedderTrainer(defaults.embedder, placement).options;
-  return [model as TransformerLM, encoder];
+  const { encoder } = await task.embedderTraining('symbolic', defaults.embedder.symbolic, placement, null);
+  return [model as TransformerLM, encoder as SequenceEncoder];
 }
 
 beforeAll(async () => {
@@ -49,12 +51,13 @@ describe('the placement that a command is told', () => {
     for (const compute of ['float32', 'bfloat16'] as const) {
       const placement = await placementOf({ compute });
       const model = await loadLanguageModel(base, task, placement);
-      const encoder = await loadEncoder(embedder, task, placement);
+      const shape = { name: task.name, tokens: new ChordTask({ seed: 1 }).answerTokens, positions: task.maxTokens };
+      const encoder = await loadSymbolicEncoder(embedder, shape, placement);
       expect([model.compute, encoder.compute]).toEqual([compute, compute]);
-      const settings = { ...defaults.distill, beta: 1, seed: 1 };
+      const settings = { ...defaults.distill, beta: 1, seed: 1, maxTokens: task.generationTokens };
       const { student, teacher } = task.distillationTrainer(settings, {
         base: model,
-        embedder: task.embedder(encoder),
+        rewards: [{ embedder: await task.loadEmbedder(embedder, placement), weight: 1 }],
       }).options;
       expect([computeOf(student), computeOf(teacher.model)]).toEqual([compute, compute]);
     }

@@ -1,11 +1,10 @@
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import type { Report } from '../../evaluation/types.ts';
 import { REPORT_FILES } from '../demo/report-files.ts';
 import { runDemo } from '../demo/run.ts';
 import { option, seed, text } from '../options.ts';
 import { type PlacementFlags, placementJson, placementOf, placementOptions } from '../placement.ts';
-import { claimsText, pointsTable, signsText } from '../points.ts';
+import { reportText, secondsText } from '../report-text.ts';
 import { action, type Result, type Session } from '../session.ts';
 
 interface Options extends PlacementFlags {
@@ -46,31 +45,9 @@ async function demo(options: Options, { progress, signal, note }: Session): Prom
   const { training: _, ...figures } = report;
   return {
     json: { command: 'demo', output, quick, files, ...placementJson(placement), ...figures },
-    text: summary(report, resolve(output, REPORT_FILES.page)),
+    text: reportText(report, {
+      seed: `seed ${report.seed}`,
+      where: [secondsText(report.seconds), `Report: ${resolve(output, REPORT_FILES.page)}`],
+    }),
   };
-}
-
-function summary(report: Report, page: string): string {
-  const { points, front, claims, failureSigns, embedder, notes } = report;
-  const seconds = Object.entries(report.seconds);
-  const total = seconds.reduce((sum, [, own]) => sum + own, 0);
-  return [
-    pointsTable(points),
-    `${report.heldOutPrompts} held-out prompts, ${report.samplesPerPrompt} generations each, seed ${report.seed}.`,
-    `On the front (nothing else is better in both): ${front.join(', ')}.`,
-    `The embedder finds a held-out voicing by its other view among ${embedder.candidates} in ` +
-      `${(100 * embedder.retrievalAt1).toFixed(1)} % of the cases.`,
-    '',
-    'Claims of the method: does each hold here?',
-    claimsText(claims),
-    '',
-    'Signs of failure: is it seen?',
-    signsText(failureSigns),
-    '',
-    'Notes',
-    ...notes.map((note) => `  ${note}`),
-    '',
-    `Seconds: ${seconds.map(([stage, own]) => `${stage} ${own.toFixed(1)}`).join(', ')}; total ${total.toFixed(1)}.`,
-    `Report: ${page}`,
-  ].join('\n');
 }

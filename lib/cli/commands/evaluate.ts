@@ -1,11 +1,8 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { evaluate, type Generator } from '../../evaluation/evaluate.ts';
-import { judge } from '../../evaluation/failure-signs.ts';
-import { paretoFront } from '../../evaluation/pareto.ts';
-import { BASE_SWEEP, baseGenerators, TRAINED_SWEEP, trainedGenerators } from '../../evaluation/strategies.ts';
-import { Random } from '../../random.ts';
-import { UsageError } from '../failure.ts';
+import { BASE_SWEEP, TRAINED_SWEEP } from '../../evaluation/strategies.ts';
+import { judgeSubjects } from '../evaluation/judge-subjects.ts';
+import { type EvaluationOptions, type NamedModel, openSubjects } from '../evaluation/subjects.ts';
 import {
   integer,
   listOf,
@@ -19,50 +16,11 @@ import {
   seed,
   text,
 } from '../options.ts';
-import {
-  type ModelPlacement,
-  type PlacementFlags,
-  placementJson,
-  placementOf,
-  placementOptions,
-} from '../placement.ts';
-import { claimsText, pointsTable, signsText } from '../points.ts';
-import {
-  loadEncoder,
-  loadLanguageModel,
-  type Provenance,
-  readProvenance,
-  required,
-  splitSeedOf,
-  taskOf,
-} from '../provenance.ts';
+import { placementJson, placementOf, placementOptions } from '../placement.ts';
+import { reportText } from '../report-text.ts';
 import { action, type Result, type Session } from '../session.ts';
-import type { CliTask } from '../tasks/task.ts';
+import { dataJson, dataOption } from '../task-data.ts';
 import { defaultText, TASK_NAMES } from '../tasks.ts';
-
-interface NamedModel {
-  name: string;
-  path: string;
-}
-
-interface Options extends PlacementFlags {
-  base?: string;
-  model?: NamedModel[];
-  embedder?: string;
-  scales?: number[];
-  temperatures?: number[];
-  topKs?: number[];
-  topPs?: number[];
-  trainedTemperatures?: number[];
-  trainedTopKs?: number[];
-  trainedTopPs?: number[];
-  samples?: number;
-  prompts?: number;
-  rounds?: number;
-  seed?: number;
-  task?: string;
-  splitSeed?: number;
-}
 
 /** `name=path`, or a path that is named after its file. */
 const namedModel: Parser<NamedModel> = {
@@ -91,6 +49,22 @@ export function evaluateCommand(program: Command): void {
       repeatable('--model <[name=]file>', 'checkpoint of distill or merge; may be given several times', namedModel),
     )
     .addOption(option('--embedder <file>', 'checkpoint of train-embedder, measures diversity', text))
+    .addOption(
+      option(
+        '--independent <file>',
+        'another one that nothing was rewarded by, measures independent diversity; needed for tunes (default: what the ' +
+          'task measures by rule)',
+        text,
+      ),
+    )
+    .addOption(
+      option(
+        '--adherence <file>',
+        'checkpoint of train-adherence, measures quality; needed for tunes, not for chords',
+        text,
+      ),
+    )
+    .addOption(dataOption())
     .addOption(
       option('--scales <list>', `guidance scales of the base, or none ${listed(BASE_SWEEP.scales)}`, listOf(number())),
     )
@@ -129,115 +103,39 @@ export function evaluateCommand(program: Command): void {
     .addOption(
       option('--task <name>', `${TASK_NAMES.join(', ')} (default: what the checkpoints tell)`, oneOf(TASK_NAMES)),
     )
-    .addOption(option('--split-seed <n>', 'seed of the split (default: what the checkpoints tell)', seed));
+    .addOption(option('--split-seed <n>', 'seed of the split (default: what the checkpoints tell)', seed))
+    .addOption(option('--max-tokens <n>', 'of a generation (default: a whole chord; 128 for tunes)', integer(1)))
+    .addOption(
+      option(
+        '-o, --output <folder>',
+        'keep what is judged there and go on with it when started again; report.json is written there, too',
+        text,
+      ),
+    );
   for (const made of placementOptions()) command.addOption(made);
-  action<Options>(command, { stopping: 'Stopping.', body: evaluateModels });
+  action<EvaluationOptions>(command, { stopping: 'Stopping.', body: evaluateModels });
 }
 
-async function evaluateModels(options: Options, { progress, signal }: Session): Promise<Result> {
-  const embedderPath = required(options.embedder, '--embedder: expected a checkpoint of train-embedder, got none');
-  const { base: basePath, model: models = [] } = options;
-  if (basePath === undefined && models.length === 0) {
-    throw new UsageError('--model: expected at least one, or --base, got none');
-  }
+async function evaluateModels(options: EvaluationOptions, session: Session): Promise<Result> {
   const placement = await placementOf(options);
-  const files = await Promise.all(models.map(({ path }) => readProvenance(path)));
-  const baseFile = basePath === undefined ? [] : [await readProvenance(basePath)];
-  const all = [...baseFile, ...files, await readProvenance(embedderPath)];
-  const entry = taskOf(all, options.task);
-  const task = entry.open(splitSeedOf(all, options.splitSeed));
-
-  const generators = basePath === undefined ? [] : await baseOf(basePath, task, options, placement);
-  for (const [i, named] of models.entries()) {
-    generators.push(...(await trainedOf(named, files[i] as Provenance, task, options, placement)));
-  }
-  const names = generators.map(({ name }) => name);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice) throw new UsageError(`--model: expected names that differ, got '${twice}' twice; give one as name=path`);
-
-  const embedder = task.embedder(await loadEncoder(embedderPath, task, placement));
-  const retrieval = await task.retrieval(embedder);
-  const prompts = task.heldOutPrompts.slice(0, options.prompts);
-  const { samples = entry.defaults.evaluationSamples, rounds = 3, seed: drawSeed = task.seed } = options;
-  progress.start('Evaluation', generators.length * (1 + rounds));
-  const judged = await evaluate(generators, {
-    prompts: prompts.map(({ tokens }) => tokens),
-    samplesPerPrompt: samples,
-    maxTokens: task.maxTokens,
-    stopToken: task.stopToken,
-    embedder,
-    judge: task.judge(prompts),
-    seed: drawSeed,
-    timingRounds: rounds,
-    signal,
-    onProgress: (done, _, what) => progress.update(done, what),
-  }).finally(() => progress.stop());
-
-  const points = judged.map(({ point }) => point);
-  const front = paretoFront(points).map(({ name }) => name);
-  // The claims compare trained models with a base: without both there is nothing to say.
-  const teacherScale = files.find(({ scale }) => scale !== undefined)?.scale ?? entry.defaults.distill.scale;
-  const random = new Random(drawSeed).fork('claims');
-  const { claims, failureSigns } =
-    basePath !== undefined && models.length > 0
-      ? judge(judged, [], { teacherScale, random })
-      : { claims: [], failureSigns: [] };
+  const subjects = await openSubjects(options, placement, session);
+  const { task } = subjects;
+  const { report, seconds } = await judgeSubjects(subjects, options, placement, session);
+  const { training: _, seconds: __, schema: ___, ...figures } = report;
   return {
     json: {
       command: 'evaluate',
-      task: task.name,
       splitSeed: task.seed,
-      seed: drawSeed,
-      heldOutPrompts: prompts.length,
-      samplesPerPrompt: samples,
+      ...dataJson(task),
       ...placementJson(placement),
-      points,
-      front,
-      claims,
-      failureSigns,
-      embedder: retrieval,
+      ...figures,
+      rollouts: report.rollouts ?? [],
+      seconds,
+      ...(options.output !== undefined && { output: options.output }),
     },
-    text: [
-      pointsTable(points),
-      `${prompts.length} held-out prompts, ${samples} generations each, split of seed ${task.seed}.`,
-      `On the front (nothing else is better in both): ${front.join(', ')}.`,
-      ...(claims.length > 0 ? ['', 'Claims of the method: does each hold here?', claimsText(claims)] : []),
-      ...(failureSigns.length > 0 ? ['', 'Signs of failure: is it seen?', signsText(failureSigns)] : []),
-    ].join('\n'),
+    text: reportText(report, {
+      seed: `split of seed ${task.seed}`,
+      where: options.output === undefined ? [] : [`What was judged, and report.json: ${options.output}`],
+    }),
   };
-}
-
-async function baseOf(path: string, task: CliTask, options: Options, placement: ModelPlacement): Promise<Generator[]> {
-  return baseGenerators(await loadLanguageModel(path, task, placement), task.noPrompt, {
-    scales: options.scales ?? BASE_SWEEP.scales,
-    temperatures: options.temperatures ?? BASE_SWEEP.temperatures,
-    topKs: options.topKs ?? BASE_SWEEP.topKs,
-    topPs: options.topPs ?? BASE_SWEEP.topPs,
-  });
-}
-
-async function trainedOf(
-  { name, path }: NamedModel,
-  { merged, beta, lambda }: Provenance,
-  task: CliTask,
-  options: Options,
-  placement: ModelPlacement,
-): Promise<Generator[]> {
-  const model = await loadLanguageModel(path, task, placement);
-  // An average has neither one β nor a λ.
-  const plain = {
-    name,
-    model,
-    ...(merged
-      ? {
-          family: 'merged' as const,
-          parameters: lambda === undefined ? {} : { ...(beta !== undefined && { beta }), lambda },
-        }
-      : { family: 'distilled' as const, parameters: { ...(beta !== undefined && { beta }) } }),
-  };
-  return trainedGenerators(plain, {
-    temperatures: options.trainedTemperatures ?? TRAINED_SWEEP.temperatures,
-    topKs: options.trainedTopKs ?? TRAINED_SWEEP.topKs,
-    topPs: options.trainedTopPs ?? TRAINED_SWEEP.topPs,
-  });
 }

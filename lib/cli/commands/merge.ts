@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { averageCheckpoints, type MergeMethod, type MergeProgress, mergeCheckpoints } from '../../merge.ts';
 import { UsageError } from '../failure.ts';
 import { integer, listOf, number, oneOf, option, type Parser, repeatable, text } from '../options.ts';
-import { type Provenance, readProvenance, required } from '../provenance.ts';
+import { type Provenance, readProvenance, required, vocabularyOf } from '../provenance.ts';
 import { action, type Result, type Session } from '../session.ts';
 
 interface Options {
@@ -99,7 +99,7 @@ async function merge(options: Options, session: Session): Promise<Result> {
   const ends = await Promise.all([readProvenance(quality), readProvenance(diverse)]);
   const output = options.output ?? `merged-{weight}${ends[0].sharded ? '' : '.safetensors'}`;
   warnOfKinship(ends, session);
-  const beta = ends[1].beta;
+  const beta = ends[1].beta ?? ends[1].betas;
   const files = await withProgress(session, (onProgress) =>
     mergeCheckpoints({
       quality,
@@ -175,14 +175,19 @@ async function withProgress<T>(
   }
 }
 
-/** Merging works because the models share their origin: says so where the files tell that they do not. */
+/**
+ * Merging works because the models share their origin: says so where the files tell that they do not. Throws
+ * CheckpointError when they speak different vocabularies.
+ */
 function warnOfKinship(files: readonly Provenance[], { note }: Session): void {
+  vocabularyOf(files);
   const differ = (of: (file: Provenance) => unknown) => {
     return new Set(files.map(of).filter((value) => value !== undefined)).size > 1;
   };
   if (differ((file) => file.base))
     note('Note: these were finetuned from different base models; their merge may be useless.');
   if (differ((file) => file.task)) note('Note: these were trained on different tasks.');
+  if (differ((file) => file.data)) note('Note: these were trained on different data.');
   if (differ((file) => file.splitSeed)) {
     note('Note: these were trained on different splits, so that no prompt is held out from all of them.');
   }

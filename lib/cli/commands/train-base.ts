@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { BaseTrainer } from '../../base-trainer.ts';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
@@ -6,15 +7,20 @@ import { checkHeads, integer, oneOf, option, positive, seed } from '../options.t
 import { DEFAULT_COMPUTE, deviceOption, type PlacementFlags, placementOptions } from '../placement.ts';
 import { taskMetadata } from '../provenance.ts';
 import { action, type Result, type Session } from '../session.ts';
+import { type DataSettings, dataJson, dataOption, dataSettings, openWithData } from '../task-data.ts';
 import type { BaseSettings } from '../tasks/task.ts';
 import { defaultText, TASK_NAMES, taskList, taskNamed } from '../tasks.ts';
 import { pick, STATE_FILES, type TrainingOptions, TrainingRun, trainingOptions } from '../training-run.ts';
 
-type Settings = BaseSettings & { task: string; seed: number; compute: ComputeType };
+interface Settings extends BaseSettings, DataSettings {
+  seed: number;
+  compute: ComputeType;
+}
 type Options = Partial<Settings> & TrainingOptions & PlacementFlags;
 
 const OUTPUT = 'base.safetensors';
-const SETTINGS = ['task', 'seed', 'compute', 'steps', 'depth', 'width', 'heads', 'batchSize', 'learningRate'] as const;
+const SHAPE = ['steps', 'depth', 'width', 'heads', 'batchSize', 'learningRate'] as const;
+const SETTINGS = ['task', 'data', 'seed', 'compute', ...SHAPE] as const;
 
 export function trainBaseCommand(program: Command): void {
   const size = integer(1, 65_536);
@@ -26,6 +32,7 @@ export function trainBaseCommand(program: Command): void {
         'dropped on the way, so that the model can later be guided away from what it says without a prompt.',
     )
     .addOption(option('--task <name>', `the task: ${taskList()}`, oneOf(TASK_NAMES)))
+    .addOption(dataOption())
     .addOption(
       option('--seed <n>', 'of the split into training and held-out prompts and of the training (default: 1)', seed),
     )
@@ -49,21 +56,17 @@ export function trainBaseCommand(program: Command): void {
 
 async function trainBase(options: Options, session: Session): Promise<Result> {
   const given = pick<Settings>(options, SETTINGS);
+  if (given.data) given.data = resolve(given.data);
   const device = await deviceOption(options);
-  const run = await TrainingRun.open('train-base', { ...options, output: options.output ?? OUTPUT }, given, (known) => {
+  const paths = { ...options, output: options.output ?? OUTPUT };
+  const run = await TrainingRun.open<Settings>('train-base', paths, given, async (known) => {
     const entry = taskNamed(known.task);
-    const settings: Settings = {
-      task: entry.name,
-      seed: 1,
-      compute: DEFAULT_COMPUTE,
-      ...entry.defaults.base,
-      ...known,
-    };
-    checkHeads(settings);
-    return settings;
+    const own = { seed: 1, compute: DEFAULT_COMPUTE, ...entry.defaults.base, ...known };
+    checkHeads(own);
+    const task = await openWithData(entry, { seed: own.seed, data: own.data ?? undefined }, session);
+    return { settings: { ...own, ...dataSettings(task) }, task };
   });
-  const { settings, output } = run;
-  const task = taskNamed(settings.task).open(settings.seed);
+  const { settings, task, output } = run;
   const file = run.file(STATE_FILES.base);
   const fresh = task.baseTrainer(settings, { device, compute: settings.compute });
   const trainer = run.resuming ? await BaseTrainer.resume(file, fresh.options) : fresh;
@@ -78,7 +81,16 @@ async function trainBase(options: Options, session: Session): Promise<Result> {
   await (trainer.options.model as TransformerLM<ComputeType>).save(output, { metadata: taskMetadata(task) });
   await run.close();
   return {
-    json: { command: 'train-base', output, device: device.id, settings, step: trainer.step, seconds, metrics: last },
+    json: {
+      command: 'train-base',
+      output,
+      device: device.id,
+      settings,
+      ...dataJson(task),
+      step: trainer.step,
+      seconds,
+      metrics: last,
+    },
     text: `${output}: ${trainer.step} steps${last ? `, loss ${last.loss.toFixed(3)}` : ''}`,
   };
 }

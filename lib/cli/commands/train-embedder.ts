@@ -1,22 +1,18 @@
 import type { Command } from 'commander';
-import { ContrastiveTrainer } from '../../embedders/contrastive-trainer.ts';
-import type { ComputeType } from '../../tensor/tensor.ts';
-import { checkHeads, integer, oneOf, option, seed } from '../options.ts';
-import { DEFAULT_COMPUTE, deviceOption, type PlacementFlags, placementOptions } from '../placement.ts';
-import { taskMetadata } from '../provenance.ts';
+import { type EncoderOptions, encoderOptions, trainEncoders } from '../encoder-command.ts';
+import { UsageError } from '../failure.ts';
+import { oneOf, option } from '../options.ts';
 import { action, type Result, type Session } from '../session.ts';
-import type { EmbedderSettings } from '../tasks/task.ts';
-import { defaultText, TASK_NAMES, taskList, taskNamed } from '../tasks.ts';
-import { pick, STATE_FILES, type TrainingOptions, TrainingRun, trainingOptions } from '../training-run.ts';
+import type { EmbedderKind, EmbedderSettings, TaskEntry } from '../tasks/task.ts';
+import { TASKS } from '../tasks.ts';
+import { STATE_FILES } from '../training-run.ts';
 
-type Settings = EmbedderSettings & { task: string; seed: number; compute: ComputeType };
-type Options = Partial<Settings> & TrainingOptions & PlacementFlags;
+type Options = EncoderOptions & { kind?: EmbedderKind };
 
 const OUTPUT = 'embedder.safetensors';
-const SETTINGS = ['task', 'seed', 'compute', 'steps', 'depth', 'width', 'heads', 'dimensions', 'batchSize'] as const;
+const KINDS = ['symbolic', 'audio'] as const satisfies readonly EmbedderKind[];
 
 export function trainEmbedderCommand(program: Command): void {
-  const size = integer(1, 65_536);
   const command = program
     .command('train-embedder')
     .summary('train the embedder that measures and rewards diversity')
@@ -24,75 +20,44 @@ export function trainEmbedderCommand(program: Command): void {
       'Trains a bidirectional encoder by contrast: two views of one item are to be close, other items far. How far apart ' +
         'two generations lie in it is their diversity. Use the seed of the base model, so that both hold out the same prompts.',
     )
-    .addOption(option('--task <name>', `the task: ${taskList()}`, oneOf(TASK_NAMES)))
-    .addOption(
-      option('--seed <n>', 'of the split into training and held-out prompts and of the training (default: 1)', seed),
-    )
-    .addOption(option('--steps <n>', `updates ${defaultText((t) => t.defaults.embedder.steps)}`, integer(1)))
-    .addOption(option('--depth <n>', `transformer blocks ${defaultText((t) => t.defaults.embedder.depth)}`, size))
-    .addOption(option('--width <n>', `width of the encoder ${defaultText((t) => t.defaults.embedder.width)}`, size))
-    .addOption(option('--heads <n>', `attention heads ${defaultText((t) => t.defaults.embedder.heads)}`, size))
-    .addOption(
-      option('--dimensions <n>', `width of the embedding ${defaultText((t) => t.defaults.embedder.dimensions)}`, size),
-    )
     .addOption(
       option(
-        '--batch-size <n>',
-        `items per update, each the others' negative ${defaultText((t) => t.defaults.embedder.batchSize)}`,
-        integer(2),
+        '--kind <name>',
+        'what it reads of a generation: its tokens (symbolic) or, for tunes, its sound (audio) (default: symbolic)',
+        oneOf(KINDS),
       ),
     );
-  for (const made of [...placementOptions(), ...trainingOptions(OUTPUT)]) command.addOption(made);
+  encoderOptions(command, { output: OUTPUT, byDefault });
   action<Options>(command, { stopping: 'Stopping: the run will be saved.', body: trainEmbedder });
 }
 
-async function trainEmbedder(options: Options, session: Session): Promise<Result> {
-  const given = pick<Settings>(options, SETTINGS);
-  const device = await deviceOption(options);
-  const paths = { ...options, output: options.output ?? OUTPUT };
-  const run = await TrainingRun.open('train-embedder', paths, given, (known) => {
-    const entry = taskNamed(known.task);
-    const settings: Settings = {
-      task: entry.name,
-      seed: 1,
-      compute: DEFAULT_COMPUTE,
-      ...entry.defaults.embedder,
-      ...known,
-    };
-    checkHeads(settings);
-    return settings;
-  });
-  const { settings, output } = run;
-  const task = taskNamed(settings.task).open(settings.seed);
-  const file = run.file(STATE_FILES.embedder);
-  const fresh = task.embedderTrainer(settings, { device, compute: settings.compute });
-  const trainer = run.resuming ? await ContrastiveTrainer.resume(file, fresh.options) : fresh;
-  const { last, seconds } = await run.train(session, {
+/** A remark for an option's help: its default in every task, for every kind of embedder. */
+function byDefault(key: keyof EmbedderSettings): string {
+  const told = TASKS.flatMap(({ name, defaults }) =>
+    KINDS.flatMap((kind) => {
+      const settings = defaults.embedder[kind];
+      return settings ? [`${settings[key]} for ${name}${kind === 'audio' ? ' by sound' : ''}`] : [];
+    }),
+  );
+  return `(default: ${told.join(', ')})`;
+}
+
+function trainEmbedder(options: Options, session: Session): Promise<Result> {
+  return trainEncoders<{ kind: EmbedderKind }>(options, options.kind ? { kind: options.kind } : {}, session, {
+    name: 'train-embedder',
+    output: OUTPUT,
+    stateFile: STATE_FILES.embedder,
     title: 'Embedder',
-    steps: settings.steps,
-    trainer,
-    run: (steps, signal) => trainer.run({ steps, signal }),
-    save: () => trainer.save(file),
-    detail: ({ loss }) => `loss ${loss.toFixed(3)}`,
+    complete: (entry, { kind = 'symbolic' }) => ({ own: { kind }, defaults: defaultsOf(entry, kind) }),
+    training: (task, settings, placement, resumed) =>
+      task.embedderTraining(settings.kind, settings, placement, resumed),
+    finds: 'finds a held-out item by its other view',
   });
-  const { encoder } = trainer.options;
-  await encoder.save(output, { metadata: taskMetadata(task) });
-  await run.close();
-  const { retrievalAt1, candidates } = await task.retrieval(task.embedder(encoder));
-  const percent = (100 * retrievalAt1).toFixed(1);
-  return {
-    json: {
-      command: 'train-embedder',
-      output,
-      device: device.id,
-      settings,
-      step: trainer.step,
-      seconds,
-      metrics: last,
-      retrieval: { retrievalAt1, candidates },
-    },
-    text:
-      `${output}: ${trainer.step} steps${last ? `, loss ${last.loss.toFixed(3)}` : ''}; ` +
-      `finds a held-out item by its other view among ${candidates} in ${percent} % of the cases`,
-  };
+}
+
+function defaultsOf({ name, defaults }: TaskEntry, kind: EmbedderKind): EmbedderSettings {
+  const found = defaults.embedder[kind];
+  if (found) return found;
+  const kinds = KINDS.filter((own) => defaults.embedder[own]);
+  throw new UsageError(`--kind: task '${name}' has embedders of kind ${kinds.join(', ')}, got ${kind}`);
 }

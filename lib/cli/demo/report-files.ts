@@ -1,35 +1,28 @@
 import { join } from 'node:path';
-import { judge } from '../../evaluation/failure-signs.ts';
-import type { PointJudgement } from '../../evaluation/judgement.ts';
+import type { Evaluation } from '../../evaluation/evaluate.ts';
+import { findings } from '../../evaluation/findings.ts';
 import { paretoFront } from '../../evaluation/pareto.ts';
 import type { Report } from '../../evaluation/types.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { Random } from '../../random.ts';
 import { type ChordTask, loadChordDatabase, TUNINGS } from '../../tasks/chords/index.ts';
-import { type ChordSamples, renderReport } from '../report/index.ts';
-import { type Experiment, klCurves, type Retrieval, type StoredJudgement } from './pipeline.ts';
+import type { Retrieval } from '../experiment/encoder-stage.ts';
+import { klCurves } from '../experiment/evaluation-stage.ts';
+import { type ChordSamples, chordGallery, renderReport } from '../report/index.ts';
+import { type ChordExperiment, distilledName } from './pipeline.ts';
 
 /** Names of what a demo leaves behind, besides its checkpoints. */
 export const REPORT_FILES = { report: 'report.json', samples: 'samples.json', page: 'report.html' } as const;
 
 /** Computes the report of an experiment. */
 export function makeReport(
-  { task, recipe, stages }: Experiment,
-  judged: readonly StoredJudgement[],
+  { task, recipe, stages }: ChordExperiment,
+  judged: readonly Evaluation[],
   embedder: Retrieval,
 ): Report {
-  const judgements = judged.map(
-    ({ point, perPrompt }): PointJudgement => ({
-      point,
-      perPrompt: {
-        quality: Float64Array.from(perPrompt.quality),
-        diversity: Float64Array.from(perPrompt.diversity),
-        independentDiversity: Float64Array.from(perPrompt.independentDiversity),
-      },
-    }),
-  );
   const points = judged.map(({ point }) => point);
-  const { claims, failureSigns } = judge(judgements, klCurves(stages.curves, recipe.distill.betas), {
+  const distillations = recipe.distill.betas.map((beta) => ({ beta, name: distilledName(beta) }));
+  const { notes, rollouts, ...found } = findings(judged, klCurves(stages.curves, distillations), {
     teacherScale: recipe.distill.scale,
     random: new Random(task.seed).fork('claims'),
   });
@@ -42,8 +35,8 @@ export function makeReport(
     samplesPerPrompt: recipe.samplesPerPrompt,
     points,
     front: paretoFront(points).map(({ name }) => name),
-    claims,
-    failureSigns,
+    ...found,
+    ...(rollouts.length > 0 && { rollouts }),
     embedder,
     seconds: { ...stages.seconds },
     notes: [
@@ -55,6 +48,7 @@ export function makeReport(
         `frets. Of the chord database's own voicings ${databaseShare(task)} % pass this rule.`,
       'Diversity is measured by the embedder that the trained models were rewarded by; the independent diversity, the ' +
         'share of strings that differ, was never rewarded.',
+      ...notes,
     ],
     training: { ...stages.curves },
   };
@@ -62,18 +56,26 @@ export function makeReport(
 
 /** Writes report.json, samples.json and report.html, each atomically. */
 export async function writeReport(
-  { task, folder }: Experiment,
-  judged: readonly StoredJudgement[],
+  { task, folder }: ChordExperiment,
+  judged: readonly Evaluation[],
   report: Report,
 ): Promise<void> {
+  const fretsOf = (p: number, tokens: Int32Array) =>
+    task.toFrets(task.heldOutPrompts[p] as (typeof task.heldOutPrompts)[number], tokens);
   const samples: ChordSamples = {
     prompts: task.heldOutPrompts.map(({ instrument, key, suffix }) => ({ instrument, key, suffix })),
-    models: Object.fromEntries(judged.map(({ point, frets }) => [point.name, frets])),
+    models: Object.fromEntries(
+      judged.map(({ point, generations }) => [
+        point.name,
+        generations.map((drawn, p) => drawn.map((tokens) => fretsOf(p, tokens))),
+      ]),
+    ),
   };
-  const page = await renderReport(report, samples, {
+  const gallery = chordGallery(samples, {
     isValid: (prompt, frets) => task.isValid(prompt as (typeof task.heldOutPrompts)[number], frets),
     tunings: TUNINGS,
   });
+  const page = await renderReport(report, gallery);
   await writeFileAtomic(join(folder, REPORT_FILES.samples), JSON.stringify(samples));
   await writeFileAtomic(join(folder, REPORT_FILES.report), JSON.stringify(report, null, 2));
   await writeFileAtomic(join(folder, REPORT_FILES.page), page);

@@ -1,7 +1,7 @@
+import { ContrastiveTrainer } from '../../embedders/contrastive-trainer.ts';
 import type { Embedder } from '../../embedders/embedder.ts';
 import { ValueError } from '../../errors.ts';
 import type { Judge } from '../../evaluation/evaluate.ts';
-import type { SequenceEncoder } from '../../models/sequence-encoder.ts';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
 import { type ChordPrompt, ChordTask, INSTRUMENTS, type Instrument, normaliseKey } from '../../tasks/chords/index.ts';
 import {
@@ -14,9 +14,22 @@ import {
   embedderTrainer,
 } from '../../tasks/chords/recipe.ts';
 import type { ComputeType } from '../../tensor/tensor.ts';
-import type { RolloutSource, Trainer } from '../../trainer.ts';
+import type { DiversityReward, RolloutSource, Trainer } from '../../trainer.ts';
+import { UsageError } from '../failure.ts';
 import type { ModelPlacement } from '../placement.ts';
-import type { BaseSettings, CliTask, DistillSettings, EmbedderSettings, TaskEntry, TaskPrompt } from './task.ts';
+import { loadSymbolicEncoder } from './encoder-file.ts';
+import type {
+  Answered,
+  BaseSettings,
+  CliTask,
+  DistillSettings,
+  EmbedderKind,
+  EmbedderSettings,
+  EmbedderTraining,
+  OpenOptions,
+  TaskEntry,
+  TaskPrompt,
+} from './task.ts';
 
 interface ChordTaskPrompt extends TaskPrompt {
   chord: ChordPrompt;
@@ -31,7 +44,7 @@ export const chords: TaskEntry = {
   promptForm: '"<instrument> <key> <suffix>", such as "guitar C major" or "ukulele F# m7"',
   defaults: {
     base,
-    embedder,
+    embedder: { symbolic: embedder },
     distill: {
       scale: distill.scale,
       temperature: distill.temperature,
@@ -47,11 +60,16 @@ export const chords: TaskEntry = {
     },
     evaluationSamples: samplesPerPrompt,
   },
-  open: (seed) => new ChordCliTask(new ChordTask({ seed })),
+  open: async ({ seed, data }: OpenOptions) => {
+    if (data === undefined) return new ChordCliTask(new ChordTask({ seed }));
+    throw new UsageError(`--data: task 'chords' has data of its own and takes none, got '${data}'`);
+  },
 };
 
 class ChordCliTask implements CliTask {
   readonly #task: ChordTask;
+  readonly vocabulary = undefined;
+  readonly data = null;
   readonly heldOutPrompts: readonly ChordTaskPrompt[];
 
   constructor(task: ChordTask) {
@@ -71,15 +89,15 @@ class ChordCliTask implements CliTask {
     return this.#task.vocabularySize;
   }
 
-  get embedderVocabularySize(): number {
-    return this.#task.answerTokens;
-  }
-
   get noPrompt(): Int32Array {
     return this.#task.noPrompt;
   }
 
   get maxTokens(): number {
+    return this.#task.maxTokens;
+  }
+
+  get generationTokens(): number {
     return this.#task.maxTokens;
   }
 
@@ -91,18 +109,35 @@ class ChordCliTask implements CliTask {
     return baseTrainer(this.#task, { ...CHORD_RECIPE, base: settings }, placement);
   }
 
-  embedderTrainer(settings: EmbedderSettings, placement: ModelPlacement) {
-    return embedderTrainer(this.#task, { ...CHORD_RECIPE, embedder: settings }, placement);
+  async embedderTraining(
+    _: EmbedderKind,
+    settings: EmbedderSettings,
+    placement: ModelPlacement,
+    resumed: string | null,
+  ): Promise<EmbedderTraining> {
+    const fresh = embedderTrainer(this.#task, { ...CHORD_RECIPE, embedder: settings }, placement);
+    const { encoder } = fresh.options;
+    const own = new ChordEmbedder(this.#task, encoder);
+    return {
+      trainer: resumed === null ? fresh : await ContrastiveTrainer.resume(resumed, fresh.options),
+      encoder,
+      embedder: own,
+      save: (path, metadata) => encoder.save(path, { metadata }),
+      retrieval: () => this.retrieval(own),
+    };
   }
 
   distillationTrainer(
     settings: DistillSettings,
-    { base: model, embedder: own }: { base: TransformerLM<ComputeType>; embedder: Embedder | null },
+    { base: model, rewards }: { base: TransformerLM<ComputeType>; rewards: readonly DiversityReward[] },
   ): Trainer {
-    const { beta, divergence, jsdWeight, rollouts, scoreFunction, seed } = settings;
-    const recipe = { ...CHORD_RECIPE, distill: { ...settings, betas: [beta] } };
-    const further = { divergence, jsdWeight, rollouts, scoreFunction, seed };
-    return distillationTrainer(this.#task, recipe, { base: model, embedder: own, beta }, further);
+    const { divergence, jsdWeight, rollouts, scoreFunction, seed, maxTokens } = settings;
+    const recipe = { ...CHORD_RECIPE, distill: { ...settings, betas: [] } };
+    const [reward] = rewards;
+    const diversity = rewards.length > 1 ? rewards : reward;
+    const own = { divergence, jsdWeight, rollouts, scoreFunction, seed, maxTokens };
+    const further = { ...own, ...(diversity && { diversity }) };
+    return distillationTrainer(this.#task, recipe, { base: model, embedder: null, beta: 0 }, further);
   }
 
   distillationData(rollouts: RolloutSource) {
@@ -119,7 +154,9 @@ class ChordCliTask implements CliTask {
     return { prompts: known, answers: known.map((prompt) => answers.get(prompt.join()) as Int32Array[]) };
   }
 
-  embedder(encoder: SequenceEncoder): Embedder {
+  async loadEmbedder(path: string, placement: ModelPlacement): Promise<Embedder> {
+    const { name, answerTokens, maxTokens } = this.#task;
+    const encoder = await loadSymbolicEncoder(path, { name, tokens: answerTokens, positions: maxTokens }, placement);
     return new ChordEmbedder(this.#task, encoder);
   }
 
@@ -155,6 +192,18 @@ class ChordCliTask implements CliTask {
       (prompts as readonly ChordTaskPrompt[]).map(({ chord }) => chord),
     );
   }
+
+  listing(answered: readonly Answered[]): string {
+    return answered.map(chordLines).join('\n\n');
+  }
+}
+
+function chordLines({ prompt, answers }: Answered): string {
+  const width = Math.max(...answers.map(({ answer }) => answer.text.length));
+  const rows = answers.map(({ answer: { text, valid }, logProbability }) => {
+    return `  ${text.padEnd(width)}  ${valid ? 'valid  ' : 'invalid'}  log-probability ${logProbability.toFixed(2)}`;
+  });
+  return [prompt.text, ...rows].join('\n');
 }
 
 /** The usual short form, such as x32010: x for muted, ? for what cannot be played, dashes where a fret has two digits. */
