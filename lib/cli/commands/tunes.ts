@@ -37,7 +37,7 @@ export function tunesCommand(program: Command): void {
     .addOption(
       new Option(
         '--quick',
-        'small models and few steps: the same path in some two minutes, with figures that mean little',
+        'small models and few steps: the same path in under a minute, with figures that mean little',
       ),
     );
   for (const made of placementOptions()) command.addOption(made);

@@ -1,19 +1,18 @@
 import type { Embedder } from '../../embedders/embedder.ts';
 import { CheckpointError, ValueError } from '../../errors.ts';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
-import { digestOfTunes } from '../../tasks/tunes/digest.ts';
+import { tuneDistillationTrainer } from '../../tasks/tunes/distillation.ts';
 import { FullBars } from '../../tasks/tunes/full-bars.ts';
 import { generatedTune } from '../../tasks/tunes/generated-tune.ts';
 import { barTicks, parseMeter } from '../../tasks/tunes/meter.ts';
 import { tuneFiles } from '../../tasks/tunes/play.ts';
 import { askedFor } from '../../tasks/tunes/prompt.ts';
-import { readTunes } from '../../tasks/tunes/read-tunes.ts';
 import { TUNE_RECIPE, tuneBaseTrainer } from '../../tasks/tunes/recipe.ts';
 import { tuneRetrieval } from '../../tasks/tunes/retrieval.ts';
 import { TuneTask, type TuneTaskOptions } from '../../tasks/tunes/task.ts';
 import { STOP_TOKEN, TuneVocabulary } from '../../tasks/tunes/vocabulary.ts';
 import type { ComputeType } from '../../tensor/tensor.ts';
-import { type DiversityReward, type RolloutSource, Trainer } from '../../trainer.ts';
+import type { DiversityReward, RolloutSource, Trainer } from '../../trainer.ts';
 import { UsageError } from '../failure.ts';
 import type { ModelPlacement } from '../placement.ts';
 import type {
@@ -31,6 +30,7 @@ import type {
   TaskPrompt,
 } from './task.ts';
 import { tuneAnswer, tuneListing } from './tune-answers.ts';
+import { readTuneData } from './tune-data.ts';
 import {
   adherenceTraining,
   audioTraining,
@@ -76,16 +76,8 @@ export const tunes: TaskEntry = {
       if (vocabulary) return new TuneCliTask({ seed, vocabulary, task: null, data: null });
       throw new UsageError(`--data: task 'tunes' expects ${tunes.dataForm}, got none`);
     }
-    const { tunes: read, problems } = await readTunes(path, { ...(signal && { signal }) });
+    const { tunes: read, data } = await readTuneData(path, signal);
     const task = taskOf({ tunes: read, seed, maxTokens: MAX_TOKENS, ...(vocabulary && { vocabulary }) }, path);
-    const data = {
-      path,
-      digest: digestOfTunes(read),
-      items: read.length,
-      heldOut: read.filter(({ split }) => split === 'validation').length,
-      problems: problems.map(({ message }) => message),
-      lost: problems.filter(({ lost }) => lost).length,
-    };
     return new TuneCliTask({ seed, vocabulary: task.vocabulary, task, data });
   },
 };
@@ -190,31 +182,11 @@ class TuneCliTask implements CliTask {
 
   distillationTrainer(
     settings: DistillSettings,
-    { base: model, rewards }: { base: TransformerLM<ComputeType>; rewards: readonly DiversityReward[] },
+    models: { base: TransformerLM<ComputeType>; rewards: readonly DiversityReward[] },
   ): Trainer {
-    const [reward] = rewards;
-    const diversity = rewards.length > 1 ? rewards : reward;
-    return new Trainer({
-      student: model.clone(),
-      teacher: { model, guidance: { scale: settings.scale, negative: this.noPrompt } },
-      ...(diversity && { diversity }),
-      stopToken: this.stopToken,
-      samplesPerPrompt: settings.samplesPerPrompt,
-      promptsPerStep: settings.promptsPerStep,
-      maxTokens: settings.maxTokens,
-      temperature: settings.temperature,
-      divergence: settings.divergence,
-      jsdWeight: settings.jsdWeight,
-      rollouts: settings.rollouts,
-      scoreFunction: settings.scoreFunction,
-      seed: settings.seed,
-      optimizer: {
-        learningRate: settings.learningRate,
-        warmupSteps: Math.min(10, settings.steps - 1),
-        decay: 'cosine',
-        totalSteps: settings.steps,
-      },
-    });
+    const { divergence, jsdWeight, rollouts, scoreFunction, seed, maxTokens: most, ...own } = settings;
+    const further = { divergence, jsdWeight, rollouts, scoreFunction, seed };
+    return tuneDistillationTrainer(this, { distill: own, maxTokens: most }, models, further);
   }
 
   distillationData(rollouts: RolloutSource) {

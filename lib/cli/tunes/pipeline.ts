@@ -4,8 +4,7 @@ import type { Embedder } from '../../embedders/embedder.ts';
 import { TwoTower } from '../../embedders/two-tower.ts';
 import { TwoTowerTrainer } from '../../embedders/two-tower-trainer.ts';
 import type { Evaluation } from '../../evaluation/evaluate.ts';
-import { PatchEncoder } from '../../models/patch-encoder.ts';
-import { SequenceEncoder } from '../../models/sequence-encoder.ts';
+import type { PatchEncoder } from '../../models/patch-encoder.ts';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
 import { tuneAdherenceRetrieval, tuneAdherenceTrainer } from '../../tasks/tunes/adherence.ts';
 import { tuneAudioEmbedder, tuneAudioTrainer } from '../../tasks/tunes/audio.ts';
@@ -25,6 +24,7 @@ import type { Experiment } from '../experiment/experiment.ts';
 import { type ExperimentModels, experimentGenerators } from '../experiment/generators.ts';
 import { merge } from '../experiment/merge-stage.ts';
 import { digestOf } from '../provenance.ts';
+import { loadTuneEmbedder } from '../tasks/tune-models.ts';
 import { TUNE_SWEEPS } from './sweeps.ts';
 
 export interface TuneExperiment extends Experiment {
@@ -68,8 +68,7 @@ export async function trainEmbedder(experiment: TuneExperiment): Promise<Trained
     save: ({ options: { encoder } }, path) => encoder.save(path, { metadata }),
     retrieval: ({ options: { encoder } }) => tuneRetrieval(task, new TuneEmbedder(task, encoder), signal),
   });
-  const encoder = await SequenceEncoder.load(join(folder, 'embedder.safetensors'), placement);
-  return { model: new TuneEmbedder(task, encoder), retrieval };
+  return { model: await loadTuneEmbedder(join(folder, 'embedder.safetensors'), task, placement), retrieval };
 }
 
 /** The embedder that listens: the independent measure. */
@@ -82,11 +81,10 @@ export async function trainAudioEmbedder(experiment: TuneExperiment): Promise<Tr
     steps: recipe.audio.steps,
     trainer: () => tuneAudioTrainer(task, recipe.audio, placement),
     resume: (state, { options }) => ContrastiveTrainer.resume(state, options),
-    save: ({ options: { encoder } }, path) => encoder.save(path, { metadata }),
+    save: ({ options: { encoder } }, path) => tuneAudioEmbedder(task, encoder).save(path, { metadata }),
     retrieval: ({ options: { encoder } }) => tuneRetrieval(task, tuneAudioEmbedder(task, encoder), signal),
   });
-  const encoder = await PatchEncoder.load(join(folder, `${name}.safetensors`), placement);
-  return { model: tuneAudioEmbedder(task, encoder), retrieval };
+  return { model: await loadTuneEmbedder(join(folder, `${name}.safetensors`), task, placement), retrieval };
 }
 
 /** The towers of prompt and music: adherence. */
@@ -122,7 +120,8 @@ export async function distillAll(
       name,
       title,
       steps,
-      trainer: () => tuneDistillationTrainer(task, recipe, { base, embedder, beta }, { rollouts }),
+      trainer: () =>
+        tuneDistillationTrainer(task, recipe, { base, rewards: [{ embedder, weight: beta }] }, { rollouts }),
       prompts,
       metadata: { ...metadata, beta: String(beta), scale: String(scale), rollouts, base: origin },
     });

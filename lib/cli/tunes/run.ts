@@ -3,7 +3,7 @@ import { QUICK_TUNE_RECIPE, TUNE_RECIPE, type TuneRecipe } from '../../tasks/tun
 import { TuneTask } from '../../tasks/tunes/task.ts';
 import { type ExperimentOptions, openExperiment } from '../experiment/experiment.ts';
 import { taskMetadata } from '../provenance.ts';
-import { readTuneData } from './data.ts';
+import { readTuneData, type TuneData } from '../tasks/tune-data.ts';
 import {
   distillAll,
   evaluateAll,
@@ -34,12 +34,20 @@ export interface TunesRunOptions extends ExperimentOptions {
  */
 export async function runTunes({ data, seed, quick, ...options }: TunesRunOptions): Promise<Report> {
   const recipe: TuneRecipe = quick ? QUICK_TUNE_RECIPE : TUNE_RECIPE;
-  const { tunes, notes, digest } = await readTuneData(data, options.signal);
+  const read = await readTuneData(data, options.signal);
+  const notes = remarks(read);
   for (const note of notes) options.log(note);
+  const { tunes } = read;
   const task = new TuneTask({ tunes, seed });
   const vocabulary = JSON.stringify(task.vocabulary);
-  const metadata = taskMetadata({ name: task.name, seed, vocabulary, data: { digest } });
-  const opened = await openExperiment(options, { kind: 'tunes', task: task.name, seed, data: digest, recipe });
+  const metadata = taskMetadata({ name: task.name, seed, vocabulary, data: read.data });
+  const opened = await openExperiment(options, {
+    kind: 'tunes',
+    task: task.name,
+    seed,
+    data: read.data.digest,
+    recipe,
+  });
   const experiment = { ...opened, task, recipe, metadata };
   const base = await trainBaseModel(experiment);
   const embedder = await trainEmbedder(experiment);
@@ -54,4 +62,15 @@ export async function runTunes({ data, seed, quick, ...options }: TunesRunOption
   const report = makeReport(experiment, judged, judges, notes);
   await writeReport(experiment, judged, report, judges);
   return report;
+}
+
+/** What is to be said of the tunes that were read. */
+function remarks({ data: { problems, items }, chosen }: TuneData): string[] {
+  const [first] = problems;
+  return [
+    ...(first === undefined ? [] : [`Reading the tunes gave ${problems.length} remarks; the first: ${first}`]),
+    ...(chosen === null
+      ? []
+      : [`The collection is small: ${chosen} of its ${items} tunes were held out, whatever split they had.`]),
+  ];
 }

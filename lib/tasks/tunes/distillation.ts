@@ -1,25 +1,25 @@
-import type { Embedder } from '../../embedders/embedder.ts';
 import type { TransformerLM } from '../../models/transformer-lm.ts';
 import type { ComputeType } from '../../tensor/tensor.ts';
-import { Trainer, type TrainerOptions } from '../../trainer.ts';
+import { type DiversityReward, Trainer, type TrainerOptions } from '../../trainer.ts';
 import type { TuneRecipe } from './recipe.ts';
 import type { TuneTask } from './task.ts';
 
 /**
- * Distillation of a base model under guidance, where and as it computes, rewarded for diversity by β; `further` options
- * replace the recipe's.
+ * Distillation of a base model under guidance, where and as it computes, rewarded for diversity by embedders with a β each;
+ * `further` options replace the recipe's.
  */
 export function tuneDistillationTrainer(
-  task: TuneTask,
+  task: Pick<TuneTask, 'noPrompt' | 'stopToken' | 'maxTokens' | 'seed'>,
   { distill, maxTokens }: Pick<TuneRecipe, 'distill' | 'maxTokens'>,
-  { base, embedder, beta }: { base: TransformerLM<ComputeType>; embedder: Embedder | null; beta: number },
+  { base, rewards }: { base: TransformerLM<ComputeType>; rewards: readonly DiversityReward[] },
   further: Partial<TrainerOptions> = {},
 ): Trainer {
+  const [reward] = rewards;
   const { scale, temperature, steps, promptsPerStep, samplesPerPrompt, learningRate } = distill;
   return new Trainer({
     student: base.clone(),
     teacher: { model: base, guidance: { scale, negative: task.noPrompt } },
-    ...(embedder && { diversity: { embedder, weight: beta } }),
+    ...(reward && { diversity: rewards.length > 1 ? rewards : reward }),
     samplesPerPrompt,
     promptsPerStep,
     maxTokens: Math.min(maxTokens, task.maxTokens),
