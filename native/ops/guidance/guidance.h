@@ -20,10 +20,10 @@
 // Bytes that must move: guided_logits 3, drawing 2 elements per token (1 without guidance). The CPU reads both branches
 // once; top-k combines a few blocks of long rows again, top-p keeps the row's weights as float32 in scratch memory,
 // with room for three numbers more per token, of which it touches what lies between two thresholds.
-// Measured (AMD EPYC with AVX2, float32 beyond the caches, 1 and 2 threads): guided_logits 0.79–0.96 and 0.87–1.3 of a
-// copy; of the speed of reading, drawing at a vocabulary of 2,048, 32,768 and 131,072: plain 0.52 and 0.48, 0.74 and 0.79,
-// 0.79 and 0.88; top-k 50 0.27–0.40 and 0.31–0.42, 0.60 and 0.64, 0.70 and 0.76; top-p 0.9 0.27 and 0.30, 0.45 and 0.48,
-// 0.37 and 0.48. With a mask (float32, one thread) the same take 1.2 (plain), 1.2 to 1.4 (top-k 50) and 1.05 to 1.25 (top-p 0.9)
+// Measured (AMD EPYC with AVX2, float32 beyond the caches, 1 and 2 threads): guided_logits 0.92–0.96 and 0.98–1.4 of a
+// copy; of the speed of reading, drawing at a vocabulary of 2,048, 32,768 and 131,072: plain 0.52 and 0.59, 0.71 and 0.84,
+// 0.76 and 0.91; top-k 50 0.29 and 0.34, 0.58 and 0.65, 0.66 and 0.79; top-p 0.9 0.29 and 0.32, 0.42 and 0.50, 0.42 and
+// 0.48. With a mask (float32, one thread) the same take 1.2 (plain), 1.2 to 1.4 (top-k 50) and 1.05 to 1.25 (top-p 0.9)
 // times as long.
 //
 // Error on the CPU: a weight e^((logit − r) / T), r the logit it is relative to, is within 2 units in the last place of the
