@@ -17,6 +17,7 @@ import type { ComputeType } from '../../tensor/tensor.ts';
 import type { DiversityReward, RolloutSource, Trainer } from '../../trainer.ts';
 import { UsageError } from '../failure.ts';
 import type { ModelPlacement } from '../placement.ts';
+import { distillDefaults } from './distill-defaults.ts';
 import { loadSymbolicEncoder } from './encoder-file.ts';
 import type {
   Answered,
@@ -45,19 +46,7 @@ export const chords: TaskEntry = {
   defaults: {
     base,
     embedder: { symbolic: embedder },
-    distill: {
-      scale: distill.scale,
-      temperature: distill.temperature,
-      divergence: 'reverse',
-      jsdWeight: 0.5,
-      rollouts: 'student',
-      scoreFunction: false,
-      beta: 0,
-      steps: distill.steps,
-      promptsPerStep: distill.promptsPerStep,
-      samplesPerPrompt: distill.samplesPerPrompt,
-      learningRate: distill.learningRate,
-    },
+    distill: distillDefaults(distill),
     evaluationSamples: samplesPerPrompt,
   },
   open: async ({ seed, data }: OpenOptions) => {

@@ -15,6 +15,7 @@ import type { ComputeType } from '../../tensor/tensor.ts';
 import type { DiversityReward, RolloutSource, Trainer } from '../../trainer.ts';
 import { UsageError } from '../failure.ts';
 import type { ModelPlacement } from '../placement.ts';
+import { distillDefaults } from './distill-defaults.ts';
 import type {
   AnswerFile,
   BaseSettings,
@@ -55,19 +56,7 @@ export const tunes: TaskEntry = {
     base: baseSettings(base),
     embedder: { symbolic: TUNE_ENCODERS.symbolic, audio: TUNE_ENCODERS.audio },
     adherence: TUNE_ENCODERS.adherence,
-    distill: {
-      scale: distill.scale,
-      temperature: distill.temperature,
-      divergence: 'reverse',
-      jsdWeight: 0.5,
-      rollouts: 'student',
-      scoreFunction: false,
-      beta: 0,
-      steps: distill.steps,
-      promptsPerStep: distill.promptsPerStep,
-      samplesPerPrompt: distill.samplesPerPrompt,
-      learningRate: distill.learningRate,
-    },
+    distill: distillDefaults(distill),
     evaluationSamples: samplesPerPrompt,
   },
   async open({ seed, data: path, vocabulary: told, signal }: OpenOptions) {

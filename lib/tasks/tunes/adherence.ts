@@ -6,7 +6,7 @@ import { SequenceEncoder } from '../../models/sequence-encoder.ts';
 import type { Placement } from '../../models/transformer-lm.ts';
 import { cutOf, musicOf, tunesOf } from './music.ts';
 import { withoutTonic } from './prompt.ts';
-import { type EncoderRecipe, TUNE_RECIPE, type TuneAdherenceRecipe } from './recipe.ts';
+import { contrastiveOptimizer, type EncoderRecipe, TUNE_RECIPE, type TuneAdherenceRecipe } from './recipe.ts';
 import type { Retrieval } from './retrieval.ts';
 import type { TuneRow, TuneTask } from './task.ts';
 
@@ -26,7 +26,7 @@ export function tuneAdherenceTrainer(
   recipe: TuneAdherenceRecipe = TUNE_RECIPE.adherence,
   placement: Placement = {},
 ): TwoTowerTrainer {
-  const { dimensions, dropout, steps, batchSize, learningRate, weightDecay, temperature } = recipe;
+  const { dimensions, dropout, batchSize, temperature } = recipe;
   const tower = ({ depth, width, heads, feedForwardWidth }: EncoderShape, size: number, seed: number) =>
     new SequenceEncoder(
       {
@@ -54,13 +54,7 @@ export function tuneAdherenceTrainer(
     batchSize: Math.min(batchSize, items.length),
     temperature,
     seed: task.seed,
-    optimizer: {
-      learningRate,
-      weightDecay,
-      warmupSteps: Math.min(20, steps - 1),
-      decay: 'cosine',
-      totalSteps: steps,
-    },
+    optimizer: contrastiveOptimizer(recipe),
   });
 }
 

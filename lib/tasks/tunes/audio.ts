@@ -8,7 +8,7 @@ import type { Placement } from '../../models/transformer-lm.ts';
 import { Random } from '../../random.ts';
 import { musicOf, tunesOf } from './music.ts';
 import { NoteBank } from './note-bank.ts';
-import { TUNE_RECIPE, type TuneAudioRecipe } from './recipe.ts';
+import { contrastiveOptimizer, TUNE_RECIPE, type TuneAudioRecipe } from './recipe.ts';
 import { heardNotes, heardPair, notesWithin } from './sound.ts';
 import type { TuneTask } from './task.ts';
 
@@ -35,7 +35,7 @@ export function tuneAudioTrainer(
   recipe: TuneAudioRecipe = TUNE_RECIPE.audio,
   placement: Placement = {},
 ): ContrastiveTrainer<PatchEncoder> {
-  const { dimensions, dropout, steps, batchSize, learningRate, weightDecay, temperature, augmentation } = recipe;
+  const { dimensions, dropout, batchSize, temperature, augmentation } = recipe;
   const front = new AudioFront(TUNE_AUDIO_FRONT);
   const bank = new NoteBank(front.sampleRate);
   const tunes = tunesOf(task.trainingRows)
@@ -59,13 +59,7 @@ export function tuneAudioTrainer(
     batchSize: Math.min(batchSize, tunes.length),
     temperature,
     seed: task.seed,
-    optimizer: {
-      learningRate,
-      weightDecay,
-      warmupSteps: Math.min(20, steps - 1),
-      decay: 'cosine',
-      totalSteps: steps,
-    },
+    optimizer: contrastiveOptimizer(recipe),
   });
 }
 

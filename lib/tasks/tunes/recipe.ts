@@ -1,6 +1,7 @@
 import type { AugmentationRanges } from '../../audio/augment.ts';
 import { BaseTrainer } from '../../base-trainer.ts';
 import { type Placement, TransformerLM } from '../../models/transformer-lm.ts';
+import type { OptimizerOptions } from '../../training/optimizer.ts';
 import type { TuneTask } from './task.ts';
 
 /** What the base model of the tunes is, and how it learns. */
@@ -176,6 +177,15 @@ export const QUICK_TUNE_RECIPE: TuneRecipe = {
   evaluationPrompts: 6,
   timingRounds: 1,
 };
+
+/** How encoders learn by contrast: a short rise of the learning rate, then a cosine to 0. */
+export function contrastiveOptimizer({
+  learningRate,
+  weightDecay,
+  steps,
+}: Pick<EncoderRecipe, 'learningRate' | 'weightDecay' | 'steps'>): OptimizerOptions {
+  return { learningRate, weightDecay, warmupSteps: Math.min(20, steps - 1), decay: 'cosine', totalSteps: steps };
+}
 
 /** A trainer of the base model, with random weights. */
 export function tuneBaseTrainer(

@@ -3,7 +3,7 @@ import { type Embedder, EncoderEmbedder } from '../../embedders/embedder.ts';
 import { SequenceEncoder } from '../../models/sequence-encoder.ts';
 import type { Placement } from '../../models/transformer-lm.ts';
 import { musicOf, tunesOf, twoStretches } from './music.ts';
-import { TUNE_RECIPE, type TuneEmbedderRecipe } from './recipe.ts';
+import { contrastiveOptimizer, TUNE_RECIPE, type TuneEmbedderRecipe } from './recipe.ts';
 import type { TuneTask } from './task.ts';
 
 /**
@@ -17,7 +17,7 @@ export function tuneEmbedderTrainer(
   recipe: TuneEmbedderRecipe = TUNE_RECIPE.embedder,
   placement: Placement = {},
 ): ContrastiveTrainer {
-  const { depth, width, heads, feedForwardWidth, dimensions, dropout, steps, batchSize, learningRate } = recipe;
+  const { depth, width, heads, feedForwardWidth, dimensions, dropout, batchSize } = recipe;
   const tunes = tunesOf(task.trainingRows)
     .map(({ tokens }) => musicOf(task, tokens))
     .filter(({ length }) => length >= 2);
@@ -42,13 +42,7 @@ export function tuneEmbedderTrainer(
     batchSize: Math.min(batchSize, tunes.length),
     temperature: recipe.temperature,
     seed: task.seed,
-    optimizer: {
-      learningRate,
-      weightDecay: recipe.weightDecay,
-      warmupSteps: Math.min(20, steps - 1),
-      decay: 'cosine',
-      totalSteps: steps,
-    },
+    optimizer: contrastiveOptimizer(recipe),
   });
 }
 
