@@ -71,7 +71,7 @@ function credits(libraries: readonly string[]): string {
 }
 
 function introduction(report: Report): Html {
-  return html`<p class="lead"><b>Classifier-free guidance</b> (CFG) makes a generator follow its prompt better, but runs it twice for every token and makes its answers to one prompt alike. Here a model learned to give in <b>one pass</b> what guidance gives in two (<b>distillation</b>, β = 0), then was rewarded as well for answering one prompt in different ways (<b>diversity reward</b>, β &gt; 0). Averaging the weights of the two (<b>merging</b>, λ) moves between them with no further training. All were asked for ${report.heldOutPrompts} prompts that none had seen, ${report.samplesPerPrompt} times each.</p>`;
+  return html`<p class="lead"><b>Classifier-free guidance</b> (CFG) makes a generator follow its prompt better, but runs it twice for every token and makes its answers to one prompt alike. Here a model learned to give in <b>one pass</b> what guidance gives in two (<b>distillation</b>, β = 0), then was rewarded as well for answering one prompt in different ways (<b>diversity reward</b>, β &gt; 0). Averaging the weights of the two (<b>merging</b>, λ) moves between them with no further training. All were asked for the same ${report.heldOutPrompts} held-out prompts, ${report.samplesPerPrompt} times each.</p>`;
 }
 
 function frontSection(report: Report, answers: string): Html {
