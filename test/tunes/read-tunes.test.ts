@@ -51,6 +51,21 @@ describe('reading files and folders of tunes', () => {
     expect(tunes).toMatchObject([{ id: 'one#3', title: 'Kesh, The', split: splitOf('kesh') }]);
   });
 
+  it('plays repeats out where that is asked, and tells of a tune that would never end', async () => {
+    const many = Array.from({ length: 40 }, () => '|:C:|').join('');
+    await put('a.abc', abc(1, 'Twice', '|:CDEF:|GABc|]'));
+    await put('b.jsonl', line({ id: 'long', notes: `${'60:12 '.repeat(60_000)}:|` }) + line({ id: 'many', abc: many }));
+    const asWritten = await readTunes(folder);
+    expect(asWritten.problems).toEqual([]);
+    const { tunes, problems } = await readTunes(folder, { unroll: true });
+    expect(tunes.map(({ id }) => id)).toEqual(['a#1', 'many']);
+    const pitches = tunes[0]!.elements.flatMap((e) => (e.kind === 'note' ? [e.pitch] : []));
+    expect(pitches).toEqual([60, 62, 64, 65, 60, 62, 64, 65, 67, 69, 71, 72]);
+    expect(tunes[0]!.split).toBe(asWritten.tunes[0]!.split);
+    expect(problems).toMatchObject([{ file: expect.stringMatching(/b\.jsonl$/), lost: true }]);
+    expect(problems[0]!.message).toMatch(/tune long: .*100,?000/);
+  });
+
   it('lets ABC’s accidentals be read as is asked', async () => {
     const path = await put('one.abc', abc(1, '', '^FfF'));
     const second = async (accidentals?: 'octave') =>

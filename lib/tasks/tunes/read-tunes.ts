@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { CfgDistillError, CheckpointError } from '../../errors.ts';
+import { CfgDistillError, CheckpointError, ValueError } from '../../errors.ts';
 import { isSystemError, systemFailure } from '../../files/failure.ts';
 import { readBounded } from '../../files.ts';
 import { AbcReader, type ReadAbcOptions } from './abc/read.ts';
@@ -14,8 +14,11 @@ import { splitOf, titleCluster } from './split.ts';
 import type { Tune } from './tune.ts';
 import { findTuneFiles, type TuneFile } from './tune-files.ts';
 import { uniqueIds } from './unique-ids.ts';
+import { unroll } from './unroll.ts';
 
 export interface ReadTunesOptions extends Pick<ReadAbcOptions, 'accidentals'> {
+  /** Play repeats and endings out, see {@link unroll}. Default: they stay as bar lines. */
+  readonly unroll?: boolean;
   readonly signal?: AbortSignal;
   /** Called after each file. */
   readonly onProgress?: (progress: { files: number; done: number; tunes: number }) => void;
@@ -54,7 +57,9 @@ export async function readTunes(path: string, options: ReadTunesOptions = {}): P
     for (const problem of read.problems) problems.push(problem);
     for (const tune of read.tunes) {
       const id = identify(tune.id);
-      tunes.push({ ...tune, id, split: tune.split ?? splitOf(clusterOf(tune, file)) });
+      const split = tune.split ?? splitOf(clusterOf(tune, file));
+      const elements = options.unroll ? unrolled(tune, file, problems) : tune.elements;
+      if (elements !== null) tunes.push({ ...tune, elements, id, split });
     }
     onProgress?.({ files: files.length, done: index + 1, tunes: tunes.length });
   }
@@ -64,6 +69,17 @@ export async function readTunes(path: string, options: ReadTunesOptions = {}): P
     throw new CheckpointError(`${path}: expected tunes, got ${found}${lost ? `; ${lost.message}` : ''}`, path);
   }
   return { tunes, problems };
+}
+
+/** The tune with its repeats played out; null, and a problem, where that is longer than any tune. */
+function unrolled(tune: Tune, { path }: TuneFile, problems: TuneProblem[]): Tune['elements'] | null {
+  try {
+    return unroll(tune).elements;
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    problems.push({ file: path, message: `${path}: tune ${tune.id}: ${error.message}`, lost: true });
+    return null;
+  }
 }
 
 function clusterOf(tune: Tune, file: TuneFile): string {
