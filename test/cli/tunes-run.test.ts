@@ -172,7 +172,7 @@ describe('cfgdistill tunes refuses', () => {
     writeFileSync(at('few', 'two.abc'), TREE_TUNES.slice(0, 2).join('\n'));
     const { code, stderr } = await run(folder, 'tunes', 'few', '--output', 'none');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/tunes: expected at least 6.*got 2/);
+    expect(stderr).toMatch(/data: expected at least 6 tunes in few, .*got 2/);
     expect(existsSync(at('none'))).toBe(false);
   });
 });

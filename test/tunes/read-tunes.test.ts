@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CheckpointError, ValueError } from '../../lib/errors.ts';
+import { withHeldOut } from '../../lib/tasks/tunes/held-out.ts';
 import { LineSplitter } from '../../lib/tasks/tunes/lines.ts';
 import { writeMidi } from '../../lib/tasks/tunes/midi/write.ts';
 import { readTunes } from '../../lib/tasks/tunes/read-tunes.ts';
@@ -192,5 +193,30 @@ describe('parts', () => {
     expect(['a', 'a', 'a~2', 'a', 'b', 'a~2'].map(identify)).toEqual(['a', 'a~2', 'a~2~2', 'a~3', 'b', 'a~2~3']);
     const many = uniqueIds('~');
     expect(new Set(Array.from({ length: 50_000 }, () => many('x'))).size).toBe(50_000);
+  });
+});
+
+describe('withHeldOut', () => {
+  const tunes = (count: number, heldOut: number) =>
+    Array.from({ length: count }, (_, i) => ({
+      ...tuneOf('60:12', { title: `Tune ${i}` }),
+      split: i < heldOut ? ('validation' as const) : ('train' as const),
+    }));
+  const held = (given: ReturnType<typeof tunes>) =>
+    withHeldOut(given).tunes.flatMap(({ title, split }) => (split === 'validation' ? [title] : []));
+
+  it('leaves a split that serves, and fewer than six tunes, as they are', () => {
+    for (const given of [tunes(6, 2), tunes(40, 4), tunes(5, 0), tunes(5, 5)]) {
+      expect(withHeldOut(given)).toEqual({ tunes: given, heldOut: null });
+    }
+  });
+
+  it('holds out a tenth, at least two, by title and not by place', () => {
+    expect(withHeldOut(tunes(6, 0)).heldOut).toBe(2);
+    expect(withHeldOut(tunes(6, 6)).heldOut).toBe(2);
+    const forty = tunes(40, 1);
+    expect(withHeldOut(forty).heldOut).toBe(4);
+    expect(held(forty)).toHaveLength(4);
+    expect(held(forty.toReversed()).sort()).toEqual(held(forty).sort());
   });
 });

@@ -13,7 +13,7 @@ export interface TuneData {
 /**
  * The tunes of a file or folder, some of them held out.
  *
- * Rejects as `readTunes` does when nothing can be read, with ValueError for fewer tunes than can be split.
+ * Rejects as `readTunes` does when nothing can be read.
  */
 export async function readTuneData(path: string, signal: AbortSignal | undefined): Promise<TuneData> {
   const { tunes: read, problems } = await readTunes(path, { ...(signal && { signal }) });

@@ -1,4 +1,6 @@
+import { ValueError } from '../../errors.ts';
 import type { Report } from '../../evaluation/types.ts';
+import { LEAST_TUNES } from '../../tasks/tunes/held-out.ts';
 import { QUICK_TUNE_RECIPE, TUNE_RECIPE, type TuneRecipe } from '../../tasks/tunes/recipe.ts';
 import { TuneTask } from '../../tasks/tunes/task.ts';
 import { type ExperimentOptions, openExperiment } from '../experiment/experiment.ts';
@@ -35,6 +37,12 @@ export interface TunesRunOptions extends ExperimentOptions {
 export async function runTunes({ data, seed, quick, ...options }: TunesRunOptions): Promise<Report> {
   const recipe: TuneRecipe = quick ? QUICK_TUNE_RECIPE : TUNE_RECIPE;
   const read = await readTuneData(data, options.signal);
+  if (read.tunes.length < LEAST_TUNES) {
+    throw new ValueError(
+      `data: expected at least ${LEAST_TUNES} tunes in ${data}, some of them to be held out, got ${read.tunes.length}`,
+      'data',
+    );
+  }
   const notes = remarks(read);
   for (const note of notes) options.log(note);
   const { tunes } = read;

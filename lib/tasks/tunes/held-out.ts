@@ -1,26 +1,20 @@
 import { createHash } from 'node:crypto';
-import { ValueError } from '../../errors.ts';
 import type { SplitTune } from './read-tunes.ts';
 import { titleCluster, VALIDATION_SHARE } from './split.ts';
 
-/** Fewer tunes than these cannot be told from one another, or learnt from. */
 const LEAST = { validation: 2, train: 4 } as const;
+/** Of fewer tunes than these none is held out: they cannot be told from one another, or learnt from. */
+export const LEAST_TUNES = LEAST.validation + LEAST.train;
 
 /**
  * Tunes of which enough are held out to judge by. A collection so small that chance leaves too few in a part gives for
  * validation those whose titles' digests come first, a tenth and at least two.
  *
- * @returns the tunes, and how many of them this holds out; null where their own split serves
- * @throws ValueError for fewer than 6 tunes
+ * @returns the tunes, and how many of them this holds out; null where their own split serves, or they are fewer than
+ *   {@link LEAST_TUNES}
  */
 export function withHeldOut(tunes: readonly SplitTune[]): { tunes: readonly SplitTune[]; heldOut: number | null } {
-  const least = LEAST.validation + LEAST.train;
-  if (tunes.length < least) {
-    throw new ValueError(
-      `tunes: expected at least ${least}, some of them to be held out, got ${tunes.length}`,
-      'tunes',
-    );
-  }
+  if (tunes.length < LEAST_TUNES) return { tunes, heldOut: null };
   const held = tunes.filter(({ split }) => split === 'validation').length;
   if (held >= LEAST.validation && tunes.length - held >= LEAST.train) return { tunes, heldOut: null };
   const key = (tune: SplitTune) =>
