@@ -28,6 +28,7 @@ export {
   evaluate,
   type Generator,
   type Judge,
+  type Measures,
 } from './evaluation/evaluate.ts';
 export { EvaluationFolder, type EvaluationFolderOptions } from './evaluation/evaluation-folder.ts';
 export type { DistillationCurve } from './evaluation/failure-signs.ts';

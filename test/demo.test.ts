@@ -7,6 +7,7 @@ import { run, start, temporaryFolder } from './cli/command.ts';
 import { SANITIZED } from './support/sanitized.ts';
 
 const SEED = 5;
+if (SANITIZED) console.warn('skipped: the demo under a sanitizer, which would be too slow');
 const { folder, remove } = temporaryFolder();
 afterAll(remove);
 const at = (...names: string[]): string => join(folder, ...names);

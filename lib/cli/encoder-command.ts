@@ -11,9 +11,10 @@ import {
 } from './placement.ts';
 import { taskMetadata } from './provenance.ts';
 import type { Result, Session } from './session.ts';
-import { type DataSettings, dataJson, dataOption, dataSettings, openWithData } from './task-data.ts';
+import { type DataSettings, dataOption, dataSettings, openWithData } from './task-data.ts';
 import type { CliTask, EmbedderSettings, EncoderTraining, TaskEntry } from './tasks/task.ts';
 import { TASK_NAMES, taskList, taskNamed } from './tasks.ts';
+import { trainedJson } from './trained-json.ts';
 import { pick, type Setting, type TrainingOptions, TrainingRun, trainingOptions } from './training-run.ts';
 
 /** The settings of a command that trains encoders by contrast. */
@@ -115,14 +116,7 @@ export async function trainEncoders<Own extends Record<keyof Own, Setting>>(
     : 'nothing is held out that it could be measured on';
   return {
     json: {
-      command: command.name,
-      output,
-      device: device.id,
-      settings,
-      ...dataJson(task),
-      step: trainer.step,
-      seconds,
-      metrics: last,
+      ...trainedJson({ command: command.name, output, device, settings, task, trainer, seconds, last }),
       retrieval,
     },
     text: `${output}: ${trainer.step} steps${last ? `, loss ${last.loss.toFixed(3)}` : ''}; ${found}`,

@@ -11,7 +11,7 @@ import { measureSpeeds } from './speed.ts';
 import { type Evaluation, type EvaluationStore, loadStored } from './store.ts';
 
 export type { Generator } from './generate.ts';
-export type { Judge } from './judge.ts';
+export type { Judge, Measures } from './judge.ts';
 export type { Evaluation, EvaluationStore } from './store.ts';
 
 export interface EvaluateOptions {

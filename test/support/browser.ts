@@ -16,7 +16,7 @@ export async function launchChromium(): Promise<{ browser: Browser } | { missing
     if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') {
       return { missing: 'playwright-core is not installed' };
     }
-    throw error;
+    return { missing: `${executablePath} does not start: ${(error as Error).message.split('\n')[0]}` };
   }
 }
 

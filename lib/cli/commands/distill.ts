@@ -27,9 +27,10 @@ import {
   taskOf,
 } from '../provenance.ts';
 import { action, type Result, type Session } from '../session.ts';
-import { type DataSettings, dataJson, dataOption, dataSettings, generationTokensOf, openTaskOf } from '../task-data.ts';
+import { type DataSettings, dataOption, dataSettings, generationTokensOf, openTaskOf } from '../task-data.ts';
 import type { DistillSettings } from '../tasks/task.ts';
 import { defaultText, TASK_NAMES } from '../tasks.ts';
+import { trainedJson } from '../trained-json.ts';
 import { pick, type Started, type TrainingOptions, TrainingRun, trainingOptions } from '../training-run.ts';
 
 interface Settings extends DistillSettings, DataSettings {
@@ -173,16 +174,7 @@ async function distill(options: Options, session: Session): Promise<Result> {
   });
   await run.close();
   return {
-    json: {
-      command: 'distill',
-      output,
-      device: device.id,
-      settings,
-      ...dataJson(task),
-      step: trainer.step,
-      seconds,
-      metrics: last,
-    },
+    json: trainedJson({ command: 'distill', output, device, settings, task, trainer, seconds, last }),
     text: `${output}: ${trainer.step} steps${last ? `, KL per sequence ${last.kl.toFixed(3)}` : ''}`,
   };
 }

@@ -7,9 +7,10 @@ import { checkHeads, integer, oneOf, option, positive, seed } from '../options.t
 import { DEFAULT_COMPUTE, deviceOption, type PlacementFlags, placementOptions } from '../placement.ts';
 import { taskMetadata } from '../provenance.ts';
 import { action, type Result, type Session } from '../session.ts';
-import { type DataSettings, dataJson, dataOption, dataSettings, openWithData } from '../task-data.ts';
+import { type DataSettings, dataOption, dataSettings, openWithData } from '../task-data.ts';
 import type { BaseSettings } from '../tasks/task.ts';
 import { defaultText, TASK_NAMES, taskList, taskNamed } from '../tasks.ts';
+import { trainedJson } from '../trained-json.ts';
 import { pick, STATE_FILES, type TrainingOptions, TrainingRun, trainingOptions } from '../training-run.ts';
 
 interface Settings extends BaseSettings, DataSettings {
@@ -81,16 +82,7 @@ async function trainBase(options: Options, session: Session): Promise<Result> {
   await (trainer.options.model as TransformerLM<ComputeType>).save(output, { metadata: taskMetadata(task) });
   await run.close();
   return {
-    json: {
-      command: 'train-base',
-      output,
-      device: device.id,
-      settings,
-      ...dataJson(task),
-      step: trainer.step,
-      seconds,
-      metrics: last,
-    },
+    json: trainedJson({ command: 'train-base', output, device, settings, task, trainer, seconds, last }),
     text: `${output}: ${trainer.step} steps${last ? `, loss ${last.loss.toFixed(3)}` : ''}`,
   };
 }

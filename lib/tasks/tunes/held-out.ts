@@ -3,7 +3,7 @@ import type { SplitTune } from './read-tunes.ts';
 import { titleCluster, VALIDATION_SHARE } from './split.ts';
 
 const LEAST = { validation: 2, train: 4 } as const;
-/** Of fewer tunes than these none is held out: they cannot be told from one another, or learnt from. */
+/** Fewer tunes than these cannot be split: some could not be told from one another, or nothing be learnt from the rest. */
 export const LEAST_TUNES = LEAST.validation + LEAST.train;
 
 /**

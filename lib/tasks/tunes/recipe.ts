@@ -29,12 +29,9 @@ export const TUNE_BASE: TuneBaseRecipe = {
   dropout: 0.1,
 };
 
-/** A transformer over tokens, and how it is trained by contrast. */
-export interface EncoderRecipe {
-  depth: number;
-  width: number;
-  heads: number;
-  feedForwardWidth: number;
+/** How an encoder is trained by contrast. */
+interface ContrastiveRecipe {
+  /** Of the embedding. */
   dimensions: number;
   steps: number;
   /** Tunes, each the others' negative. */
@@ -44,6 +41,14 @@ export interface EncoderRecipe {
   dropout: number;
   /** Divides the cosines. */
   temperature: number;
+}
+
+/** A transformer over tokens, and how it is trained by contrast. */
+export interface EncoderRecipe extends ContrastiveRecipe {
+  depth: number;
+  width: number;
+  heads: number;
+  feedForwardWidth: number;
   /** Of the random stretches of tunes that it meets, in tokens. */
   shortest: number;
   longest: number;
@@ -58,17 +63,8 @@ export interface TuneAdherenceRecipe extends EncoderRecipe {
 }
 
 /** The audio embedder of the tunes; its encoder is `AUDIO_ENCODER_SMALL` but for what is said here. */
-export interface TuneAudioRecipe {
+export interface TuneAudioRecipe extends ContrastiveRecipe {
   shape?: { depth: number; width: number; heads: number; headWidth: number; feedForwardWidth: number };
-  dimensions: number;
-  steps: number;
-  /** Tunes, each the others' negative. */
-  batchSize: number;
-  learningRate: number;
-  weightDecay: number;
-  dropout: number;
-  /** Divides the cosines. */
-  temperature: number;
   /** What the changes of each chunk's pitch, tempo and noise are drawn from. */
   augmentation: AugmentationRanges;
 }
@@ -183,7 +179,7 @@ export function contrastiveOptimizer({
   learningRate,
   weightDecay,
   steps,
-}: Pick<EncoderRecipe, 'learningRate' | 'weightDecay' | 'steps'>): OptimizerOptions {
+}: Pick<ContrastiveRecipe, 'learningRate' | 'weightDecay' | 'steps'>): OptimizerOptions {
   return { learningRate, weightDecay, warmupSteps: Math.min(20, steps - 1), decay: 'cosine', totalSteps: steps };
 }
 
