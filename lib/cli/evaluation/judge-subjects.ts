@@ -59,6 +59,7 @@ export async function judgeSubjects(
   const teacherScale = subjects.trained.find(({ file }) => file.scale !== undefined)?.file.scale;
   const { claims, failureSigns, rollouts, notes, ...found } = findings(judged, [], {
     teacherScale: teacherScale ?? defaults.distill.scale,
+    ...(subjects.adherence && { margin: subjects.adherence.margin }),
     random: new Random(seed).fork('claims'),
   });
   // The claims compare trained models with a base: without both there is nothing to say.

@@ -132,6 +132,8 @@ export interface Adherence {
   /** What the judge's quality is called and means, and its further measures. */
   quality: { name: string; meaning: string };
   measures: Readonly<Record<string, string>>;
+  /** The largest loss of quality that still counts as none. */
+  margin: number;
 }
 
 /** What may be drawn after what, and the state in which each prompt's generations begin. */

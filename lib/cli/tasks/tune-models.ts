@@ -8,7 +8,7 @@ import { PatchEncoder } from '../../models/patch-encoder.ts';
 import { readMetadata } from '../../models/safetensors/open.ts';
 import { tuneAdherenceRetrieval, tuneAdherenceTrainer } from '../../tasks/tunes/adherence.ts';
 import { tuneAudioEmbedder, tuneAudioTrainer } from '../../tasks/tunes/audio.ts';
-import { TUNE_MEASURES, TUNE_QUALITY, tuneJudge } from '../../tasks/tunes/judge.ts';
+import { EQUAL_ADHERENCE, TUNE_MEASURES, TUNE_QUALITY, tuneJudge } from '../../tasks/tunes/judge.ts';
 import { TUNE_RECIPE } from '../../tasks/tunes/recipe.ts';
 import { tuneRetrieval } from '../../tasks/tunes/retrieval.ts';
 import type { TuneTask } from '../../tasks/tunes/task.ts';
@@ -131,5 +131,6 @@ export async function loadTuneAdherence(path: string, task: TuneTask, placement:
     retrieval: () => tuneAdherenceRetrieval(task, towers),
     quality: TUNE_QUALITY,
     measures: TUNE_MEASURES,
+    margin: EQUAL_ADHERENCE,
   };
 }

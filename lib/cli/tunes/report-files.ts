@@ -5,7 +5,7 @@ import { paretoFront } from '../../evaluation/pareto.ts';
 import type { Report } from '../../evaluation/types.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { Random } from '../../random.ts';
-import { TUNE_MEASURES, TUNE_QUALITY } from '../../tasks/tunes/judge.ts';
+import { EQUAL_ADHERENCE, TUNE_MEASURES, TUNE_QUALITY } from '../../tasks/tunes/judge.ts';
 import { klCurves } from '../experiment/evaluation-stage.ts';
 import { renderReport, tuneGallery } from '../report/index.ts';
 import { writeMelodies } from './melodies.ts';
@@ -19,9 +19,6 @@ export const TUNE_FILES = {
   page: 'report.html',
   melodies: 'melodies',
 } as const;
-
-/** The largest loss of adherence that still counts as none: about a quarter of what guidance gains. */
-const EQUAL_ADHERENCE = 0.01;
 
 /** Computes the report of an experiment. */
 export function makeReport(

@@ -22,6 +22,9 @@ export const TUNE_QUALITY = {
     'cosine of the embeddings of the prompt, its tonic taken out, and of the tune, in two towers trained by contrast',
 } as const;
 
+/** The largest loss of adherence, a cosine, that still counts as none: about a quarter of what guidance gained in a trial. */
+export const EQUAL_ADHERENCE = 0.01;
+
 /** What the figures of `tuneJudge`'s `measures` mean. */
 export const TUNE_MEASURES: Readonly<Record<string, string>> = {
   promptFound: 'share of tunes whose own prompt is, by adherence, the nearest of all that models were judged on',
